@@ -186,7 +186,7 @@ fn faults_of_row(row: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_pages_name_what_exists() {
+fn the_pages_refer_only_to_existing_files_targets_and_items() {
     let pages = pages();
     assert!(pages.len() > 20, "{pages:?}");
     let faults = pages
@@ -217,7 +217,7 @@ fn the_page_on_operations_names_every_counter() {
 
 /// An editor finds the schema that the first line of a document names.
 #[test]
-fn the_schema_is_where_documents_say() {
+fn sample_documents_refer_to_the_schema_file() {
     let mut pages = pages();
     pages.push(("envoy/document.yaml".to_owned(), read("envoy/document.yaml").unwrap()));
     let named: Vec<_> = pages
@@ -236,7 +236,7 @@ fn the_readme_is_one_page() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_found() {
+fn the_documentation_check_reports_references_that_do_not_exist() {
     let page = "## A `b`, c\n[a](gone.md) [b](../../README.md) [c](#a-b-c) [d](#gone) [e](../../README.md#gone) `src/gone.rs` `src/docs.rs::gone` \
                 `src/docs.rs::faults` `src/flow/` `make gone` `make test`\n```sh\nmake gone\ncat envoy/gone.yaml\nmake test\n```\n```json\n{\n```\n```\n```\n";
     assert_eq!(
@@ -256,7 +256,7 @@ fn a_name_that_does_not_exist_is_found() {
     );
     let row = "| a | b | `src/docs.rs::faults` | `src/docs.rs::faults` |";
     assert_eq!(faults_of_row(row), ["src/docs.rs::faults is no test"]);
-    let row = "| a | b | `src/docs.rs::faults` | `src/docs.rs::a_name_that_does_not_exist_is_found` |";
+    let row = "| a | b | `src/docs.rs::faults` | `src/docs.rs::the_documentation_check_reports_references_that_do_not_exist` |";
     assert_eq!(faults_of_row(row), [""; 0]);
     assert_eq!(faults_of_row("| a | b | c | d |").len(), 1);
 }

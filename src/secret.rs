@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_comparison_finds_every_difference() {
+    fn secret_comparison_detects_every_difference() {
         let value: Vec<u8> = (0..21).collect();
         assert!(is_same(&value, &value) && is_same(b"", b""));
         for place in 0..value.len() {

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_case_of_letters_counts_or_does_not() {
+    fn an_expression_compares_case_exactly_or_ignores_ascii_case() {
         let [exact, any] =
             [Expression::parse, Expression::ignoring_case].map(|parse| parse(r"[a-e]lice\.B@Example\.com").unwrap());
         for text in ["alice.b@example.com", "Alice.B@EXAMPLE.com", "ALICE.B@Example.COM"] {

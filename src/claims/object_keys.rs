@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_at_one_of_the_places_is_the_list_of_its_keys() {
+    fn an_object_keys_claim_is_replaced_by_the_list_of_its_keys() {
         let claims = json!({
             "urn:zitadel:iam:org:project:roles": {"admin": {"2001": "a.example"}, "editor": {"2001": "a.example"}},
             "app": {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_into_such_an_object_is_hidden() {
+    fn paths_below_an_object_keys_claim_are_hidden() {
         let keys = at(&["roles", "/app/roles"]);
         let hides = |path: &str| keys.hides(&ClaimPath::parse(path).unwrap());
         assert!(hides("/roles/admin") && hides("/app/roles/admin/x"));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn places_of_two_are_joined() {
+    fn object_keys_of_two_configurations_are_merged() {
         let mut keys = at(&["a"]);
         keys.extend(&at(&["a", "/b/c"]));
         let mut claims = json!({"a": {"x": 1}, "b": {"c": {"y": 1}}}).as_object().unwrap().clone();

@@ -112,7 +112,7 @@ fn dashboard_and_alerts_count_the_same_failed_sign_ins() {
 }
 
 #[test]
-fn each_alert_says_what_to_do_and_leads_to_a_place_of_a_page() {
+fn each_alert_has_a_description_and_a_runbook_link() {
     let alerts: Vec<_> = ALERTS.split("- alert: ").skip(1).collect();
     assert!(alerts.len() > 15);
     for alert in alerts {
@@ -125,7 +125,7 @@ fn each_alert_says_what_to_do_and_leads_to_a_place_of_a_page() {
 }
 
 #[test]
-fn a_pattern_selects_what_prometheus_selects() {
+fn a_counter_pattern_matches_like_prometheus() {
     for (pattern, name, is_selected) in [
         ("vestibule_refused_(.+)", "vestibule_refused_busy", true),
         ("vestibule_refused_(.+)", "vestibule_refused_", false),

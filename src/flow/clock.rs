@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_has_one_time() {
+    fn one_decision_reads_the_clock_once() {
         let (clock, platform) = read_before(1);
         assert_eq!(clock.now(&platform).as_secs(), 3601);
         platform.time.set(UnixTime::from_secs(9999));
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_far_ahead_needs_no_new_reading() {
+    fn a_distant_deadline_is_compared_without_reading_the_clock_again() {
         let (clock, platform) = read_before(1);
         assert_eq!(clock.now_near(HOUR.plus(MARGIN).plus(Duration::from_secs(1)), &platform), HOUR);
     }
 
     #[test]
-    fn a_moment_that_is_near_or_past_is_compared_with_the_present() {
+    fn a_near_or_past_deadline_is_compared_with_a_new_clock_reading() {
         for moment in [HOUR.plus(MARGIN), HOUR.plus(Duration::from_secs(1)), HOUR, UnixTime::default()] {
             let (clock, platform) = read_before(1);
             assert_eq!(clock.now_near(moment, &platform).as_secs(), 3601, "{moment:?}");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_never_read_is_read() {
+    fn the_first_comparison_reads_the_clock() {
         let (clock, platform) = (Clock::default(), TestPlatform::default());
         platform.time.set(HOUR);
         assert_eq!(clock.now_near(UnixTime::from_secs(u64::MAX), &platform), HOUR);

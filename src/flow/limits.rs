@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn one_client_takes_half_and_the_next_ones_half_of_the_rest() {
+    fn each_client_takes_at_most_half_of_the_free_slots() {
         let slots = Slots::new(64);
         let taken: Vec<_> = (1..=6).map(|last| all(&slots, client(last), 0)).collect();
         assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [32, 16, 8, 4, 2, 1]);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_that_are_kept_free_are_for_others() {
+    fn a_client_cannot_take_slots_that_are_reserved_for_others() {
         let slots = Slots::new(64);
         let fresh = all(&slots, client(1), 16);
         assert_eq!(fresh.len(), 24);

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_a_response_is_looked_up_only_where_it_matters() {
+    fn the_dpop_nonce_header_is_read_only_for_calls_with_a_proof() {
         use std::cell::RefCell;
         let asked = RefCell::new(Vec::new());
         let header = |name: &str| {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_no_response() {
+    fn a_redirect_response_is_an_error() {
         let received = |status, location: Option<&[u8]>| {
             let header = |name: &str| location.filter(|_| name == "location").map(<[u8]>::to_vec);
             CalloutResponse::received(&call(Vec::new()), status, header, Vec::new())

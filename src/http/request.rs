@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_map_that_is_cut_or_lies_about_its_lengths_is_not_read() {
+    fn a_truncated_or_inconsistent_header_map_is_rejected() {
         let whole = pairs(&[(b"a", b"b"), (b"cookie", b"value")]);
         // The last byte is a NUL, which nothing reads.
         for length in 0..whole.len() - 1 {

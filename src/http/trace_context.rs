@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_of_one_form_are_passed_on_and_no_others() {
+    fn trace_headers_of_one_format_are_propagated() {
         let baggage = ("baggage", "user=alice");
         let expected = [("traceparent", PARENT.to_owned()), ("tracestate", "a=1, b=2".to_owned())];
         let b3 = ("b3", "0af7651916cd43dd-b7ad6b7169203331-1");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_another_form_are_left_out() {
+    fn malformed_trace_headers_are_not_propagated() {
         let long = "f".repeat(MAX_B3 + 1);
         for parent in [
             "",

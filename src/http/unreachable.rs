@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envoys_own_answers_say_why_there_is_no_other() {
+    fn local_replies_of_envoy_give_the_reason_of_the_failure() {
         let of = |status, body: &str| Unreachable::of(&CalloutResponse::new(status, body.as_bytes().to_vec()));
         let reset = |reason: &str| {
             of(503, &format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"))

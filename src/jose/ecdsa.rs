@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_signatures_are_written_as_the_crates_write_them() {
+    fn ecdsa_keys_and_signatures_are_encoded_as_the_crates_encode_them() {
         agrees_with!(p256, NistP256, Curve::P256);
         agrees_with!(p384, NistP384, Curve::P384);
         agrees_with!(p521, NistP521, Curve::P521);

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_serde_json_reads() {
+    fn parses_json_as_serde_json_does() {
         let text = r#"{"a":[1,-1,1.5,1e300,true,null,"\u00e9",{}],"b":{"a":1,"b":{"a":2}},"":"\u0000"}"#;
         let expected: Value = serde_json::from_str(text).unwrap();
         assert_eq!(parse_object(text.as_bytes(), text.len()).map(Value::Object), Ok(expected));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_read_past_in_responses_alone() {
+    fn a_byte_order_mark_is_accepted_only_in_responses() {
         let marked = b"\xef\xbb\xbf{\"a\":1}";
         assert_eq!(response_object(marked, 100), parse_object(br#"{"a":1}"#, 100));
         assert_eq!(response_array(b"\xef\xbb\xbf[1]", 100), Ok(vec![1.into()]));
@@ -228,7 +228,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_serde_json_reads_alike(text in r#"\{("[ab]":[0-9\[\]{},"ab:]{0,8},?){0,3}\}"#) {
+        fn parsed_json_equals_that_of_serde_json(text in r#"\{("[ab]":[0-9\[\]{},"ab:]{0,8},?){0,3}\}"#) {
             if let Ok(members) = parse_object(text.as_bytes(), 100) {
                 prop_assert_eq!(Value::Object(members), serde_json::from_str::<Value>(&text).unwrap());
             }

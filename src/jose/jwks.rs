@@ -220,7 +220,7 @@ mod tests {
     const KEY: &str = r#"{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
     #[test]
-    fn more_keys_than_are_kept_are_left_out() {
+    fn keys_beyond_the_limit_are_omitted() {
         let key: Value = serde_json::from_str(KEY).unwrap();
         let keys = vec![key; MAX_KEYS + 2];
         let set = Jwks::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();

@@ -171,7 +171,7 @@ mod tests {
     const GOOD: &str = "eyJhbGciOiJFUzI1NiJ9.e30.AA";
 
     #[test]
-    fn a_token_has_three_parts_in_the_one_spelling_of_their_bytes() {
+    fn a_jws_has_three_parts_in_canonical_base64url() {
         assert!(UnverifiedJws::parse(GOOD).is_ok());
         for bad in [
             "",
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_token_is_called_so() {
+    fn an_encrypted_token_is_reported_as_encrypted() {
         let error = UnverifiedJws::parse("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkExMjhHQ00ifQ.a.b.c.d").err();
         assert_eq!(error, Some(JwsError::Encrypted));
     }

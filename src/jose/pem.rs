@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_openssl_writes_is_read_and_nothing_else() {
+    fn pem_public_keys_of_openssl_are_read_and_malformed_ones_refused() {
         let good = keys(include_str!("testdata/keys.pem"));
         let kinds: Vec<_> = good
             .iter()
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_bytes_make_a_key_by_accident() {
+    fn an_altered_spki_header_is_no_key() {
         for text in keys(include_str!("testdata/keys.pem")) {
             let body = text.strip_prefix(BEGIN).unwrap().strip_suffix(END).unwrap().replace('\n', "");
             let spki = STANDARD.decode(body).unwrap();
@@ -101,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_pem_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = public_key(&format!("{BEGIN}{}{END}", STANDARD.encode(&bytes)));
             let _ = rsa(&bytes);
             let _ = ec(&bytes);

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_say_twice_what_we_say() {
+    fn configured_parameters_cannot_duplicate_the_filters_own() {
         let own = "redirect_uri=https%3A%2F%2Fevil.example&state=x&nonce=y&client_id=z&code_challenge_method=plain";
         let pairs = url(&format!("https://idp.example.com/authorize?tenant=t&{own}"), &[("prompt", "login")]);
         let is_optional = |name: &str| name.starts_with("request") || matches!(name, "dpop_jkt" | "response_mode");
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_stands_beside_what_is_configured() {
+    fn a_requested_prompt_is_added_to_the_configured_one() {
         for (configured, expected) in [
             (None, "select_account"),
             (Some("consent"), "consent select_account"),
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stands_in_a_signed_request_as_what_it_is() {
+    fn a_signed_request_contains_json_parameters_as_json() {
         assert_eq!(claim("claims", r#"{"id_token":{"acr":null}}"#)["id_token"], serde_json::json!({ "acr": null }));
         assert_eq!(claim("max_age", "300"), 300);
         assert_eq!(claim("max_age", "soon"), "soon");
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_special_in_a_url_arrives_as_it_was() {
+    fn parameters_with_special_characters_are_url_encoded() {
         let pairs = url("https://idp.example.com/authorize", &[("claims", "{\"a\": \"b&c=d#e\"}")]);
         assert!(pairs.contains(&("claims".to_owned(), "{\"a\": \"b&c=d#e\"}".to_owned())));
     }

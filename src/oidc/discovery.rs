@@ -198,7 +198,7 @@ mod tests {
     use crate::oidc::testing::relying_party;
 
     #[test]
-    fn the_metadata_is_asked_for_where_discovery_says() {
+    fn the_metadata_is_requested_at_the_well_known_path() {
         for (issuer, path) in [
             ("https://a.example", "/.well-known/openid-configuration"),
             ("https://a.example/", "/.well-known/openid-configuration"),

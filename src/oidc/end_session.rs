@@ -56,7 +56,7 @@ mod tests {
     use crate::oidc::{PlainHttp, testing::relying_party};
 
     #[test]
-    fn everything_the_provider_needs_is_said_once() {
+    fn a_logout_request_has_each_parameter_once() {
         let endpoint = Endpoint::parse("https://idp.example.com/end?tenant=t&state=x", PlainHttp::Never).unwrap();
         let request = LogoutRequest {
             relying_party: &relying_party(),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_that_no_server_would_read_is_left_out() {
+    fn a_long_id_token_hint_is_omitted() {
         let endpoint = Endpoint::parse("https://idp.example.com/end", PlainHttp::Never).unwrap();
         for (length, is_there) in [(1000, true), (7000, true), (8000, false), (60_000, false)] {
             let request = LogoutRequest {

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_read_and_nothing_odd_passes_for_one() {
+    fn a_malformed_request_uri_of_a_pushed_request_is_refused() {
         let good = json!({ "request_uri": "urn:ietf:params:oauth:request_uri:x", "expires_in": 60 });
         assert_eq!(read_json(201, &good).as_deref(), Ok("urn:ietf:params:oauth:request_uri:x"));
         assert_eq!(read_json(200, &good).as_deref(), Ok("urn:ietf:params:oauth:request_uri:x"));

@@ -55,7 +55,7 @@ pub(crate) fn metadata() -> ProviderMetadata {
 }
 
 #[test]
-fn a_host_is_reached_through_its_own_cluster_or_the_default() {
+fn a_host_is_called_through_its_own_cluster_or_the_default_one() {
     let cluster = |name: &str| Cluster::new(name).unwrap();
     let clusters = Clusters::new(cluster("idp"), vec![("keys.example.com:8443".to_owned(), cluster("keys"))]);
     for (url, expected) in [
@@ -69,7 +69,7 @@ fn a_host_is_reached_through_its_own_cluster_or_the_default() {
 }
 
 #[test]
-fn plain_http_is_for_this_machine_unless_the_operator_says_otherwise() {
+fn plain_http_is_accepted_only_for_loopback_by_default() {
     for (url, ok) in [
         ("http://localhost:8080/a", true),
         ("http://idp.localhost/a", true),

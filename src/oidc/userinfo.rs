@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_about_the_subject_of_the_id_token_counts() {
+    fn a_userinfo_response_must_have_the_subject_of_the_id_token() {
         for (status, body, expected) in [
             (200, r#"{"sub":"alice"}"#, None),
             (200, r#"{"sub":"Alice"}"#, Some(UserinfoError::OtherSubject)),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn it_adds_to_the_id_token_and_changes_nothing_of_it() {
+    fn userinfo_claims_never_replace_id_token_claims() {
         let userinfo = |claims: Value| {
             let Value::Object(mut claims) = claims else { panic!() };
             claims.insert("sub".to_owned(), json!("alice"));

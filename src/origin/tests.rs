@@ -52,7 +52,7 @@ fn a_request_selects_an_origin_by_its_host_alone() {
 }
 
 #[test]
-fn a_host_that_is_none_of_ours_selects_nothing() {
+fn an_unknown_host_selects_no_origin() {
     let long = format!("{}.preview.example.com", "a".repeat(64));
     for authority in [
         "",

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_logo() {
+    fn refuses_unsafe_and_malformed_logos() {
         let png = url("image/png", b"\x89PNG\r\n\x1a\n...");
         let bare = SVG.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
         let cases = [

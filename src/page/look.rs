@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stands_out_from_each_colour() {
+    fn text_contrasts_with_every_accent_colour() {
         let channel = || (0..=255).step_by(5);
         for (red, green, blue) in
             channel().flat_map(|red| channel().flat_map(move |green| channel().map(move |blue| (red, green, blue))))
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_style_and_its_hash_belong_together() {
+    fn the_csp_hash_matches_the_inline_style() {
         let accented = Look { accent: Some(Color([10, 125, 79]).into()), ..Look::default() };
         for look in [Look::default(), accented.clone()] {
             assert_eq!(look.style_source(), inline::source(look.style()));

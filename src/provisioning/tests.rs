@@ -65,7 +65,7 @@ fn claims_that_are_too_large_are_left_out_and_named() {
 }
 
 #[test]
-fn a_user_may_sign_in_only_by_an_answer_that_says_so() {
+fn only_a_valid_provisioning_response_admits_the_user() {
     let none = || Ok(Map::new());
     let status =
         |status| Err(ProvisioningError::Status(UnexpectedStatus::of(&CalloutResponse::new(status, Vec::new()))));

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn another_text_is_refused_and_the_network_of_an_address_is_named() {
+    fn an_invalid_network_is_refused_and_the_intended_one_suggested() {
         for (text, meant) in [
             ("10.0.0.1/8", "10.0.0.0/8"),
             ("1.2.3.4/0", "0.0.0.0/0"),
@@ -187,7 +187,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_network_is_read_back_and_contains_what_shares_its_prefix(of in address(), to in address(), prefix in 0_u32..=128) {
+        fn a_network_round_trips_and_contains_addresses_with_its_prefix(of in address(), to in address(), prefix in 0_u32..=128) {
             let prefix = prefix.min(bits_of(of));
             let network = Network::around(of, prefix);
             prop_assert_eq!(Network::parse(&network.to_text()), Ok(network));

@@ -135,7 +135,7 @@ fn no_rule_makes_an_ambiguous_path_public() {
 }
 
 #[test]
-fn the_spelled_and_the_decoded_path_must_agree() {
+fn a_public_path_must_be_public_raw_and_decoded() {
     let café = |pattern: &str, access| Rules::new(vec![glob(pattern, access), everything(Access::Public)]);
     for pattern in ["/caf%C3%A9", "/caf%c3%a9"] {
         for target in ["/caf%C3%A9", "/caf%c3%a9", "/caf%C3%a9"] {
@@ -326,7 +326,7 @@ fn is_admitted(rules: &Rules, request: &Request, groups: &[&str]) -> bool {
 }
 
 #[test]
-fn a_denying_rule_refuses_every_principal_and_gives_its_name() {
+fn a_deny_rule_refuses_every_principal_and_is_named() {
     let rules = Rules::new(vec![
         named("internal", rule(PathPattern::prefix("/internal").unwrap(), Access::Deny)),
         named("all", everything(Access::Public)),
@@ -358,7 +358,7 @@ fn optional_access_is_open_but_not_public() {
 }
 
 #[test]
-fn a_header_condition_matches_or_not_or_perhaps() {
+fn a_header_condition_matches_fails_or_is_ambiguous() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Match, Match);
     let cases: &[Case<'_>] = &[
         ("absent", &[], Match::No, Match::No),
@@ -401,7 +401,7 @@ fn all_headers_of_a_rule_must_match() {
 
 /// An ambiguous request never skips a rule for a weaker one, and the stricter later rule holds too.
 #[test]
-fn a_rule_that_perhaps_applies_holds_with_its_successors() {
+fn an_ambiguous_rule_applies_together_with_the_rules_after_it() {
     const HOST: (&str, &str) = (":authority", "a.example");
     const METHOD: (&str, &str) = (":method", "GET");
     type Build = fn(Access) -> Rule;
@@ -466,7 +466,7 @@ fn an_ambiguous_path_is_held_to_every_rule_that_may_apply() {
 }
 
 #[test]
-fn a_request_without_a_session_gets_the_strictest_answer() {
+fn an_ambiguous_request_without_a_session_gets_the_strictest_response() {
     let with = |unauthenticated: Unauthenticated, rule: Rule| Rule {
         policy: Policy { unauthenticated, ..rule.policy },
         ..rule
@@ -487,7 +487,7 @@ fn a_request_without_a_session_gets_the_strictest_answer() {
 }
 
 #[test]
-fn conditions_of_the_provider_apply_too() {
+fn conditions_of_the_provider_apply_in_addition_to_those_of_the_rule() {
     let rules = Rules::new(vec![named("staff", allowing("staff", everything(Access::Required)))]);
     let request = get(b"/");
     let verdict = rules.decide(&request, &|| None).unwrap();
@@ -622,7 +622,7 @@ fn decide_for(rules: &Rules, target: &str, client: Option<&str>) -> (Decision, u
 }
 
 #[test]
-fn a_network_opens_for_its_clients_and_closes_for_them() {
+fn a_network_rule_applies_to_the_clients_in_the_network() {
     const DENIED: Decision = Decision::Denied;
     const REQUIRED: Decision = Decision::Required;
     let below = |path: &str, rule: Rule| Rule { path: Some(PathPattern::prefix(path).unwrap()), ..rule };
@@ -908,7 +908,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic_or_public(target in proptest::collection::vec(any::<u8>(), 0..40)) {
+    fn arbitrary_paths_do_not_panic_and_are_not_public(target in proptest::collection::vec(any::<u8>(), 0..40)) {
         let decision = decide(&Rules::new(vec![everything(Access::Public)]), &get(&target));
         let path = target.split(|byte| *byte == b'?').next().unwrap();
         let clear = path.starts_with(b"/") && path.iter().all(u8::is_ascii_graphic);
@@ -917,7 +917,7 @@ proptest! {
 
     /// The index omits no matching rule and keeps the order.
     #[test]
-    fn the_index_finds_the_same_rules_as_a_scan(
+    fn the_rule_index_finds_the_same_rules_as_a_scan(
         patterns in proptest::collection::vec(pattern(), 1..12),
         access in proptest::collection::vec(access(), 12),
         paths in proptest::collection::vec(path_for_index(), 1..8),
@@ -979,7 +979,7 @@ fn path_for_index() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn a_thousand_rules_have_as_few_candidates_as_ten() {
+fn the_rule_index_returns_as_few_candidates_for_a_thousand_rules() {
     let rules = |count: usize| {
         let areas = (0..count).map(|number| match number % 4 {
             0 => glob(&format!("/area-{number}/api/*"), Access::Public),

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_within_the_budget_survives_splitting_into_cookies() {
+    fn a_value_within_the_budget_round_trips_through_cookies() {
         let (cookies, budget) = (cookies(), cookies().budget(AGE));
         let edges: Vec<usize> = (1..=MAX_CHUNKS).map(|count| cookies.rooms(count, AGE).iter().sum()).collect();
         assert_eq!(edges.last(), Some(&budget));

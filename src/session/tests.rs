@@ -192,7 +192,7 @@ fn a_recorded_pending_sign_in_opens() {
 }
 
 #[test]
-fn a_recorded_login_loop_cookie_counts() {
+fn a_recorded_login_loop_cookie_is_read() {
     let guard = LoginLoopGuard::read(&request("login loop"), &login_loop_cookie(NAME), &sealer(), at(5)).unwrap();
     assert!(!guard.would_loop());
     assert!(LoginLoopGuard::add_sign_in(Some(guard), at(6)).would_loop());

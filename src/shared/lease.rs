@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_of_another_version_counts_as_free() {
+    fn a_lease_of_another_version_is_treated_as_free() {
         let lease = Lease { failures: 3, provider: 1, until: UnixTime::from_secs(9), ..Lease::default() };
         let bytes = lease.write();
         assert_eq!((Lease::read(&bytes), bytes.len()), (Some(lease), Lease::SIZE));

@@ -51,7 +51,7 @@ fn peer() -> impl Strategy<Value = Peer> {
 }
 
 #[test]
-fn the_longest_and_the_shortest_numbers_come_back() {
+fn numbers_of_every_length_round_trip() {
     for number in [0, 1, 0x7f, 0x80, u32::MAX.into(), 1 << 63, u64::MAX] {
         let bytes = write(&[Value::Number(number)]);
         let [field] = read(&bytes).unwrap();
@@ -69,7 +69,7 @@ fn unknown_fields_are_skipped() {
 }
 
 #[test]
-fn nothing_is_read_from_what_is_malformed() {
+fn malformed_bytes_are_refused() {
     let cases: &[(&str, &[u8])] = &[
         ("a key alone", b"\x08"),
         ("a cut key", b"\x80"),
@@ -98,7 +98,7 @@ fn nothing_is_read_from_what_is_malformed() {
 }
 
 #[test]
-fn another_type_than_was_asked_for_is_none() {
+fn a_field_read_as_another_type_is_none() {
     let bytes = write(&[Value::Number(1), Value::Bytes(b"\xff"), Value::Double(1.0), Value::Float(1.0)]);
     let [number, raw, double, float] = read(&bytes).unwrap();
     assert_eq!((number.bytes(), number.text()), (None, None));
@@ -108,13 +108,13 @@ fn another_type_than_was_asked_for_is_none() {
 
 proptest! {
     #[test]
-    fn what_prost_writes_is_read(peer in peer()) {
+    fn messages_written_by_prost_are_read(peer in peer()) {
         let bytes = peer.encode_to_vec();
         prop_assert_eq!(read(&bytes).and_then(peer_of), Some(peer));
     }
 
     #[test]
-    fn what_is_written_is_what_prost_writes(peer in peer(), bytes in vec(any::<u8>(), 0..9), number in 0..3_u64) {
+    fn messages_are_written_as_prost_writes_them(peer in peer(), bytes in vec(any::<u8>(), 0..9), number in 0..3_u64) {
         let peer = Peer { double: 1.0, float: 1.0, bytes, number, ..peer };
         let values = [
             Value::Bytes(&peer.bytes),
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_prost_reads_alike(bytes in vec(prop_oneof![0..48_u8, any::<u8>()], 0..40)) {
+    fn messages_are_read_as_prost_reads_them(bytes in vec(prop_oneof![0..48_u8, any::<u8>()], 0..40)) {
         if let Some(peer) = read(&bytes).and_then(peer_of) {
             prop_assert_eq!(Peer::decode(bytes.as_slice()).map(|peer| peer.encode_to_vec()), Ok(peer.encode_to_vec()));
         }

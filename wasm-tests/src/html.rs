@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_form_and_posts_it() {
+    fn parses_and_submits_an_html_form() {
         let html = "<h1>x</h1><FORM id=a method='post' action=\"/end?a=1&amp;b=2\"><input type=hidden name=one value=1>\
                     <input name='two' value=\"&lt;&#39;&#x22;&amp;amp;\"/><input type=submit name=no value=x>\
                     <textarea name=three>\nline\n&gt;</textarea><input name=four></form><input name=after>";

@@ -335,7 +335,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_key_signs_what_its_jwk_verifies() {
+    fn a_signature_of_each_test_key_verifies_with_its_jwk() {
         let rsa = || SigningKey::rsa(Rsa::First);
         for (key, algorithm) in [
             (SigningKey::ed25519(), Algorithm::EdDsa),
@@ -356,7 +356,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_public_forms_are_those_that_openssl_writes() {
+    fn public_keys_are_encoded_as_openssl_encodes_them() {
         let forms = SigningKey::rsa(Rsa::First).public_forms();
         assert_eq!(forms.pem, include_str!("../keys/rsa-1.pub.pem"));
         assert_eq!(SigningKey::p521().pem(), include_str!("../keys/p521.pub.pem"));

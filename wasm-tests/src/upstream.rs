@@ -166,7 +166,7 @@ mod tests {
     use crate::user_agent::{Outgoing, UserAgent};
 
     #[test]
-    fn answers_as_its_query_says() {
+    fn the_test_app_responds_as_the_query_requests() {
         let app = Upstream::start();
         let get = |query: &str| UserAgent::default().get(&format!("http://127.0.0.1:{}/page?{query}", app.port()));
         let response = get(
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_in_large_bodies_whole() {
+    fn the_test_app_receives_large_bodies_completely() {
         let app = Upstream::start();
         let url = format!("http://127.0.0.1:{}/", app.port());
         let body: Vec<u8> = (0..10 << 20).map(|at: u32| at.to_le_bytes()[at as usize % 4]).collect();

@@ -44,7 +44,7 @@ fn areas() -> Value {
 }
 
 #[test]
-fn every_access_mode_for_every_kind_of_caller() {
+fn each_access_mode_decides_every_kind_of_request() {
     let world = world(modes());
     let visitor = || world.browser();
     let (user, _) = world.signed_in();
@@ -99,7 +99,7 @@ fn every_access_mode_for_every_kind_of_caller() {
 }
 
 #[test]
-fn a_rule_with_headers_opens_its_paths_to_unambiguous_headers_only() {
+fn a_header_rule_matches_only_an_unambiguous_header() {
     let world = world(modes());
     let probe = || Outgoing::fetch("/probe");
     assert_eq!(seen_as(&world, &probe().header("X-Probe", "yes"), &world.browser()), None);
@@ -116,7 +116,7 @@ fn a_rule_with_headers_opens_its_paths_to_unambiguous_headers_only() {
 }
 
 #[test]
-fn staff_and_admins_have_their_areas_by_their_claims() {
+fn conditions_admit_staff_and_admins_by_their_claims() {
     let world = world(areas());
     let person = |claims: Value| {
         world.issuer.sign_in_as(claims);
@@ -176,7 +176,7 @@ fn staff_and_admins_have_their_areas_by_their_claims() {
 }
 
 #[test]
-fn a_claim_that_a_renewal_removes_no_longer_counts() {
+fn a_claim_removed_by_a_renewal_no_longer_admits_the_user() {
     let world = world(areas());
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;
@@ -216,7 +216,7 @@ fn the_log_names_ineffective_rules_at_start() {
 }
 
 #[test]
-fn a_route_can_do_without_the_filter() {
+fn a_route_can_disable_the_filter() {
     const OFF: &str = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
     let world = World::around(Issuer::start(), |setup| {
         setup.workers = 1;
@@ -246,7 +246,7 @@ fn site() -> Site {
 }
 
 #[test]
-fn a_refused_user_comes_back_as_another_user() {
+fn a_refused_user_signs_in_with_another_account() {
     let site = site();
     let target = "/admin/users?page=2&q=a%20b";
     let [_, staff, script, refused, again, asked, arrived] = walk(

@@ -67,7 +67,7 @@ fn authorization_url(site: &Site, browser: &UserAgent) -> String {
 }
 
 #[test]
-fn a_pushed_request_leaves_a_reference_in_the_url() {
+fn a_pushed_request_puts_only_a_request_uri_in_the_url() {
     let site = site(pushed);
     let url = authorization_url(&site, &UserAgent::default());
     let names: Vec<_> = parameters(&url).into_iter().map(|(name, _)| name).collect();
@@ -77,7 +77,7 @@ fn a_pushed_request_leaves_a_reference_in_the_url() {
 }
 
 #[test]
-fn a_provider_that_refuses_a_pushed_request_gets_no_browser() {
+fn a_refused_pushed_request_gives_a_page_and_no_redirect() {
     let site = site(|plan| {
         pushed(plan);
         plan.provider.clients[0]["redirect_uris"] = json!(["https://other.example.com/callback"]);
@@ -97,7 +97,7 @@ fn a_provider_that_refuses_a_pushed_request_gets_no_browser() {
 }
 
 #[test]
-fn a_signed_request_carries_all_parameters_that_decide() {
+fn a_signed_request_contains_all_security_parameters() {
     let site = site(signed);
     let url = authorization_url(&site, &UserAgent::default());
     let names: Vec<_> = parameters(&url).into_iter().map(|(name, _)| name).collect();
@@ -140,7 +140,7 @@ fn post(browser: &UserAgent, form: &Form) -> Response {
 }
 
 #[test]
-fn a_posted_response_counts_once_and_for_its_own_browser() {
+fn a_form_post_response_is_accepted_once_and_from_its_own_browser() {
     let site = site(form_post);
     let browser = UserAgent::default();
     let (_, form) = response_form(&site, &browser);
@@ -165,7 +165,7 @@ fn a_posted_response_counts_once_and_for_its_own_browser() {
 }
 
 #[test]
-fn a_form_that_is_no_response_is_refused() {
+fn a_malformed_form_post_response_is_refused() {
     let site = site(form_post);
     let browser = UserAgent::default();
     let (_, form) = response_form(&site, &browser);
@@ -194,7 +194,7 @@ fn a_form_that_is_no_response_is_refused() {
 }
 
 #[test]
-fn without_form_post_no_form_is_taken() {
+fn without_form_post_a_posted_callback_is_refused() {
     let site = site(|_| {});
     let browser = UserAgent::default();
     let state = parameter(&authorization_url(&site, &browser), "state");

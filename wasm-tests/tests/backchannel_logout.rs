@@ -12,7 +12,7 @@ use wasm_tests::{
 };
 
 #[test]
-fn rp_backchannel_rpinitlogout() {
+fn a_back_channel_logout_token_ends_the_session_everywhere() {
     let world = world();
     let (browser, session) = world.signed_in();
     let (other, _) = world.signed_in();
@@ -148,7 +148,7 @@ fn without_a_store_only_the_envoy_that_received_the_token_ends_the_session() {
 }
 
 #[test]
-fn a_logout_in_the_second_of_the_sign_in_ends_the_session() {
+fn a_logout_in_the_same_second_as_the_sign_in_ends_the_session() {
     let world = world();
     world.stop_clock();
     for what in ["first", "second", "third"] {

@@ -101,7 +101,7 @@ fn tokens_signed_with_every_algorithm_pass() {
 }
 
 #[test]
-fn every_other_token_is_refused_as_rfc_6750_says() {
+fn an_invalid_bearer_token_is_refused_as_rfc_6750_requires() {
     let world = world();
     type Change = fn(&mut IdToken);
     let cases: [(&str, Change); 23] = [
@@ -240,7 +240,7 @@ fn tokens_expire_and_end_with_the_configuration_that_accepted_them() {
 }
 
 #[test]
-fn grpc_preflights_and_reserved_paths_with_tokens() {
+fn bearer_tokens_work_with_grpc_preflights_and_reserved_paths() {
     let world = world();
     let grpc = |token: &str| {
         let call = with_token("/api/Service/Method", token).method("POST").header("content-type", "application/grpc");
@@ -272,7 +272,7 @@ fn grpc_preflights_and_reserved_paths_with_tokens() {
 }
 
 #[test]
-fn an_app_with_its_own_bearer_tokens_stands_behind_a_session() {
+fn an_apps_own_bearer_tokens_pass_with_a_session() {
     let world = World::around(Issuer::start(), |setup| {
         setup.workers = 1;
         accept_tokens(&mut setup.configuration);

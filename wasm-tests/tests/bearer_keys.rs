@@ -148,7 +148,7 @@ fn a_token_that_waits_passes_when_the_provider_comes_back() {
 }
 
 #[test]
-fn three_hundred_made_up_tokens_at_once_delay_no_sign_in() {
+fn three_hundred_forged_tokens_delay_no_sign_in() {
     let world = world();
     let gate = Gate::default();
     world.issuer.misbehave(Fault::Answer(Endpoint::Jwks, Answer::Behind(gate.clone())));
@@ -210,7 +210,7 @@ fn three_hundred_made_up_tokens_at_once_delay_no_sign_in() {
 }
 
 #[test]
-fn keys_of_a_token_issuer_change_under_load_with_one_fetch_and_no_refusal() {
+fn token_issuer_keys_rotate_under_load_with_one_fetch_and_no_refusal() {
     for keys in [KeySource::Discovered, KeySource::AtJwksUri] {
         let world = token_issuer::world(keys, |_| {});
         let many =

@@ -70,7 +70,7 @@ fn ask(world: &World, pairs: &[String]) -> Response {
 }
 
 #[test]
-fn four_hundred_groups_of_the_real_provider_are_a_session_that_works() {
+fn a_session_with_four_hundred_groups_of_the_real_provider_works() {
     let site = Site::start();
     let browser = UserAgent::default();
     let (url, page) = site.sign_in_as(BIG, &browser, "/page");
@@ -101,7 +101,7 @@ fn last_of(browser: &UserAgent, site: &Site, path: &str) -> (String, Response) {
 }
 
 #[test]
-fn a_session_of_any_size_is_kept_whole_or_a_page_says_how_large_it_is() {
+fn a_session_fits_into_cookies_or_a_page_states_its_size() {
     let world = world();
     let mut sizes = Vec::new();
     for length in [10, 2800, 3900, 4000, 4100, 6000, 8000, 11_000, 13_000, 16_500] {
@@ -140,7 +140,7 @@ fn a_session_of_any_size_is_kept_whole_or_a_page_says_how_large_it_is() {
 }
 
 #[test]
-fn parts_that_are_missing_doubled_swapped_or_of_another_session_are_no_session() {
+fn missing_repeated_or_swapped_session_cookies_are_refused() {
     let world = world();
     let (browser, whole) = signed_in(&world, 8000);
     assert_eq!(whole.len(), 3);
@@ -209,7 +209,7 @@ fn parts_that_are_missing_doubled_swapped_or_of_another_session_are_no_session()
 }
 
 #[test]
-fn a_refresh_shrinks_and_grows_a_session_beside_the_apps_own_answer() {
+fn a_renewal_changes_the_number_of_session_cookies() {
     let world = world();
     world.issuer.terms(|terms| {
         terms.refresh_tokens = RefreshTokens::Always;
@@ -263,7 +263,7 @@ fn optional_parts_of_a_large_session_are_left_out_first() {
 }
 
 #[test]
-fn the_app_sees_none_of_our_cookies_and_all_others_as_they_are() {
+fn the_app_receives_only_foreign_cookies_and_these_unchanged() {
     let world = world();
     let (browser, whole) = signed_in(&world, 16_500);
     let [a, b, c, d, e] = &pairs(&whole)[..] else { panic!("{} cookies", whole.len()) };

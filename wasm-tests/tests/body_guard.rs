@@ -107,7 +107,7 @@ fn while_the_provider_is_not_known_yet_no_byte_of_a_body_reaches_the_app() {
 }
 
 #[test]
-fn a_callback_with_a_body_is_still_only_a_callback() {
+fn a_callback_with_a_body_does_not_reach_the_app() {
     for option in BOTH {
         let world = world(option, Issuer::start());
         let browser = world.browser();

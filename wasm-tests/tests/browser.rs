@@ -162,7 +162,7 @@ fn the_back_button_after_a_sign_in_shows_a_page() {
 }
 
 #[test]
-fn another_site_can_request_a_sign_out_and_only_the_user_can_confirm_it() {
+fn a_sign_out_from_another_site_needs_the_users_confirmation() {
     let site = Site::start();
     let (user, password) = ALICE;
     let out = site.url("/oauth2/sign_out");
@@ -204,7 +204,7 @@ fn another_site_can_request_a_sign_out_and_only_the_user_can_confirm_it() {
 }
 
 #[test]
-fn a_user_signs_in_out_of_a_frame() {
+fn a_user_in_a_frame_signs_in_at_the_top_level() {
     let site = Site::start();
     let (user, password) = ALICE;
     let frame = format!("<iframe src='{}'></iframe>", site.url("/panel?id=1"));
@@ -266,7 +266,7 @@ fn a_page_that_a_service_worker_fetches_is_sent_to_sign_in() {
 }
 
 #[test]
-fn a_browser_without_cookies_ends_on_a_page_that_says_so() {
+fn a_browser_without_cookies_gets_a_page_that_explains_it() {
     let site = Site::start();
     let (user, password) = ALICE;
     let [_, ended, reload] = walk_without_cookies(

@@ -70,7 +70,7 @@ fn an_expired_page_of_the_provider_restarts_the_sign_in_once_and_then_ends_in_a_
 }
 
 #[test]
-fn errors_of_the_provider_end_in_a_page_that_helps() {
+fn provider_errors_give_a_page_with_the_next_step() {
     let world = World::start();
     let error = |error: &'static str| {
         move |all: &mut Parameters| {

@@ -80,7 +80,7 @@ fn a_callback_that_is_malformed_ends_in_a_page_and_redeems_nothing() {
 }
 
 #[test]
-fn a_state_that_is_not_ours_is_refused() {
+fn a_forged_state_is_refused() {
     let world = World::start();
     let changes: [(&str, Forge); 9] = [
         ("first character", |state| flip(state, 0)),
@@ -138,7 +138,7 @@ fn a_sign_in_of_another_browser_is_never_taken_over() {
 }
 
 #[test]
-fn the_issuer_of_an_answer_must_be_the_one_that_was_asked() {
+fn the_iss_of_a_response_must_be_that_of_the_request() {
     let world = World::start();
     let changes: [(&str, Change); 5] = [
         ("another", |all| set_parameter(all, "iss", "http://other.example")),
@@ -266,7 +266,7 @@ fn a_sign_in_for_another_client_with_the_same_key_is_refused() {
 }
 
 #[test]
-fn one_sign_in_and_fifty_codes_cause_one_token_call() {
+fn fifty_codes_for_one_sign_in_cause_one_token_request() {
     let world = World::start();
     let browser = world.browser();
     let callback = world.callback_url(&browser, "/page");

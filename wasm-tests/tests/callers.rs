@@ -95,7 +95,7 @@ fn requests_that_cannot_sign_in_get_401_and_no_cookie() {
 }
 
 #[test]
-fn a_frame_gets_a_page_that_leads_out_of_it() {
+fn a_frame_gets_a_page_that_links_to_the_top_level() {
     let world = World::start();
     let browser = world.browser();
     for dest in ["iframe", "frame", "embed", "object", "fencedframe"] {
@@ -108,7 +108,7 @@ fn a_frame_gets_a_page_that_leads_out_of_it() {
 }
 
 #[test]
-fn another_name_of_the_site_costs_one_sign_in() {
+fn a_page_under_another_host_is_redirected_and_signs_in_once() {
     let world = World::start();
     let www = |target: &str| Outgoing::navigation(target).header("host", "www.app.example");
     let moved = |target: &str| {
@@ -142,7 +142,7 @@ fn another_name_of_the_site_costs_one_sign_in() {
 }
 
 #[test]
-fn a_form_that_cannot_be_sent_again_gets_a_page_and_is_not_delivered() {
+fn an_unauthenticated_form_gets_a_page_and_is_not_delivered() {
     let world = World::start();
     for body in [b"a=1".to_vec(), Vec::new(), vec![b'x'; 300_000]] {
         let form = navigation()
@@ -164,7 +164,7 @@ fn a_form_that_cannot_be_sent_again_gets_a_page_and_is_not_delivered() {
 }
 
 #[test]
-fn grpc_is_answered_in_its_own_way() {
+fn an_unauthenticated_grpc_call_gets_a_grpc_status() {
     let world = World::start();
     let call = bare("/package.Service/Method")
         .method("POST")
@@ -195,7 +195,7 @@ fn a_websocket_needs_a_session_too() {
 }
 
 #[test]
-fn an_upgrade_has_no_header_of_ours_taken_out() {
+fn the_connection_header_of_an_upgrade_removes_no_identity_header() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let upgrade = |connection: &str| {

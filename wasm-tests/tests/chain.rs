@@ -136,7 +136,7 @@ fn newest(tokens: Vec<String>) -> String {
 }
 
 #[test]
-fn envoy_verifies_the_token_of_a_session_and_decides_by_its_claims_and_our_filter_state() {
+fn envoys_filters_decide_by_forwarded_tokens_and_filter_state() {
     let world = world();
     let admin = sign_in_with(&world, "acme", &["staff", "admins"]);
     let token = newest(world.issuer.id_tokens());
@@ -158,7 +158,7 @@ fn envoy_verifies_the_token_of_a_session_and_decides_by_its_claims_and_our_filte
 }
 
 #[test]
-fn nothing_that_a_client_sends_passes_for_a_session() {
+fn a_client_cannot_forge_a_session_with_tokens_or_headers() {
     let world = world();
     let visitor = world.browser();
     let foreign = newest({
@@ -201,7 +201,7 @@ fn nothing_that_a_client_sends_passes_for_a_session() {
 }
 
 #[test]
-fn an_access_token_of_an_api_client_goes_on_to_envoy_and_a_static_token_does_not() {
+fn envoy_receives_access_tokens_but_no_static_tokens() {
     let world = world();
     let with = |path: &str, token: &str| {
         let request = Outgoing::new("GET", path).header("authorization", format!("Bearer {token}"));
@@ -218,7 +218,7 @@ fn an_access_token_of_an_api_client_goes_on_to_envoy_and_a_static_token_does_not
 }
 
 #[test]
-fn a_token_that_is_over_never_reaches_envoy_and_a_renewed_one_does() {
+fn an_expired_token_is_not_forwarded_and_a_renewed_one_is() {
     for renews in [true, false] {
         let world = world();
         let refresh_tokens = if renews { RefreshTokens::Always } else { RefreshTokens::Never };

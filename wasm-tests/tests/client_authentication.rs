@@ -141,7 +141,7 @@ fn site_with_certificate(at_provider: &Value, method: &str, shows: bool) -> Site
 }
 
 #[test]
-fn the_certificate_of_the_cluster_proves_the_client() {
+fn the_cluster_certificate_authenticates_the_client() {
     let by_subject = json!({
         "token_endpoint_auth_method": "tls_client_auth", "client_secret": null,
         "tls_client_auth_subject_dn": "CN=provider of the tests",
@@ -157,7 +157,7 @@ fn the_certificate_of_the_cluster_proves_the_client() {
 }
 
 #[test]
-fn a_key_that_the_provider_does_not_know_signs_nobody_in() {
+fn a_client_key_unknown_to_the_provider_creates_no_session() {
     let [rsa, ec, ..] = &keys()[..] else { panic!("keys") };
     let settings = json!({"client_secret": null, "client_key": {"private_key": rsa.to_string()}});
     let site = site(&jwt_client(ec), &settings);

@@ -44,7 +44,7 @@ fn pending(seen: &Value) -> usize {
 }
 
 #[test]
-fn a_page_under_a_strict_policy_shows_its_user_and_leads_to_the_sign_in_and_out() {
+fn the_client_module_works_under_a_strict_csp() {
     let site = Site::with(|plan| {
         plan.setup.configuration["prefix"] = json!("/_auth");
         plan.setup.configuration["userinfo_claims"] = json!(["email"]);
@@ -101,7 +101,7 @@ fn a_page_under_a_strict_policy_shows_its_user_and_leads_to_the_sign_in_and_out(
 }
 
 #[test]
-fn requests_that_need_a_sign_in_lead_to_one_and_come_back() {
+fn a_fetch_that_needs_a_sign_in_leads_to_it_and_returns() {
     let site = Site::start();
     let page = format!("{}#part", site.public_page("page"));
     let ask = |what: &str| run("fetchWithSignIn", &format!("fetchWithSignIn({what}).then((answer) => answer.status)"));
@@ -207,7 +207,7 @@ fn a_tab_in_the_background_waits_for_its_user() {
 }
 
 #[test]
-fn a_browser_without_cookies_is_not_led_in_circles() {
+fn a_script_in_a_browser_without_cookies_does_not_loop() {
     let site = Site::start();
     let page = page_with(&site, "import { signIn } from '/oauth2/client.js'; await signIn();");
     let [_, _, ended] = walk_without_cookies(
@@ -219,7 +219,7 @@ fn a_browser_without_cookies_is_not_led_in_circles() {
 }
 
 #[test]
-fn a_sign_in_at_the_host_of_all_sign_ins_comes_back() {
+fn a_scripts_sign_in_at_the_central_host_returns_to_its_page() {
     let site = Site::with_two_hosts();
     let page = site.public_page("page").replace("app.localhost", "one.app.localhost") + "#part";
     let [_, form, back, claims, _, out, nobody] = walk(
@@ -265,7 +265,7 @@ fn a_script_that_always_signs_in_is_stopped() {
 }
 
 #[test]
-fn a_frame_of_this_site_leads_the_page_around_it() {
+fn a_script_in_a_same_site_frame_navigates_the_top_page() {
     let site = Site::start();
     let script =
         "import { fetchWithSignIn } from '/oauth2/client.js'; show((await fetchWithSignIn('/api/frame')).status)";
@@ -286,7 +286,7 @@ fn a_frame_of_this_site_leads_the_page_around_it() {
 }
 
 #[test]
-fn a_frame_on_another_site_signs_out_where_it_is() {
+fn a_script_in_a_cross_site_frame_signs_out_within_it() {
     let site = Site::with(|plan| plan.setup.configuration["session"]["same_site"] = json!("none"));
     // A target that is no page of this site leads to the first page, here without a session.
     for (target, shown) in [("/public/page?html=bye", "bye"), ("javascript:alert(1)", "takes the whole window")] {
@@ -359,7 +359,7 @@ fn faults(files: &[&Path]) -> String {
 }
 
 #[test]
-fn the_module_has_the_types_that_are_declared() {
+fn the_client_module_matches_its_type_declarations() {
     let root = tools::root();
     assert_eq!(faults(&[&root.join("envoy/client.js"), &root.join("wasm-tests/browser/uses_client.ts")]), "");
     // A type that the module does not have is found.

@@ -51,7 +51,7 @@ fn assert_outside(world: &World, send: &Outgoing) {
 }
 
 #[test]
-fn a_client_that_envoy_meets_is_in_the_network_of_its_connection() {
+fn without_a_proxy_the_clients_address_is_that_of_its_connection() {
     let world = world(json!({"use_remote_address": true, "xff_num_trusted_hops": 0}));
     assert_inside(&world, &from(HERE, &[]));
     // What a client says of itself neither opens nor closes.
@@ -85,7 +85,7 @@ fn a_client_that_envoy_meets_is_in_the_network_of_its_connection() {
 }
 
 #[test]
-fn behind_a_proxy_the_address_that_it_saw_counts_and_none_before_it() {
+fn behind_a_proxy_the_clients_address_is_the_one_the_proxy_saw() {
     let world = world(json!({"use_remote_address": true, "xff_num_trusted_hops": 1}));
     for inside in [
         &["10.1.2.3"][..],
@@ -114,7 +114,7 @@ fn behind_a_proxy_the_address_that_it_saw_counts_and_none_before_it() {
 
 /// Envoy's default, for a listener that only other proxies reach: the page on networks warns of it.
 #[test]
-fn without_use_remote_address_a_client_names_its_own_address() {
+fn without_use_remote_address_a_client_can_forge_its_address() {
     let world = world(json!({"use_remote_address": false}));
     assert_inside(&world, &from(OFFICE, &["10.1.2.3"]));
     assert_outside(&world, &from(OFFICE, &["10.1.2.3, 203.0.113.9"]));
@@ -122,7 +122,7 @@ fn without_use_remote_address_a_client_names_its_own_address() {
 }
 
 #[test]
-fn the_app_is_not_told_who_is_signed_in_where_a_network_is_public() {
+fn a_public_network_forwards_no_identity() {
     let world = world(json!({"use_remote_address": true, "xff_num_trusted_hops": 1}));
     let (_, session) = world.signed_in();
     let with_session = |send: Outgoing| send.header("cookie", format!("{SESSION_COOKIE}={session}"));

@@ -106,7 +106,7 @@ fn a_configuration_that_weakens_the_sign_in_is_refused() {
 }
 
 #[test]
-fn both_forms_and_secrets_from_the_environment_sign_in() {
+fn json_and_struct_configurations_read_secrets_from_the_environment() {
     for form in [ConfigurationAs::Json, ConfigurationAs::Struct] {
         let world = World::around(Issuer::start(), |setup| {
             setup.configuration_as = form;

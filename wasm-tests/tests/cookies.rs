@@ -23,7 +23,7 @@ fn without_request_id(response: &Response) -> (u16, Vec<String>, Option<String>,
 }
 
 #[test]
-fn a_changed_session_cookie_is_none_and_does_not_say_why() {
+fn an_altered_session_cookie_is_treated_as_absent() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let good = format!("{SESSION_COOKIE}={session}");
@@ -83,7 +83,7 @@ fn a_changed_session_cookie_is_none_and_does_not_say_why() {
 }
 
 #[test]
-fn a_cookie_counts_for_its_own_purpose_and_name_only() {
+fn a_cookie_is_accepted_only_under_its_own_name() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let browser = world.browser();
@@ -121,7 +121,7 @@ fn a_cookie_counts_for_its_own_purpose_and_name_only() {
 }
 
 #[test]
-fn two_cookies_of_one_name_are_decided_the_same_way_every_time() {
+fn duplicate_session_cookies_are_decided_consistently() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let (good, bad) = (format!("{SESSION_COOKIE}={session}"), format!("{SESSION_COOKIE}=AAAA"));
@@ -147,7 +147,7 @@ fn two_cookies_of_one_name_are_decided_the_same_way_every_time() {
 }
 
 #[test]
-fn cookie_headers_of_any_shape_are_read_past() {
+fn malformed_cookies_do_not_hide_the_session_cookie() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let good = format!("{SESSION_COOKIE}={session}");
@@ -186,7 +186,7 @@ fn cookie_headers_of_any_shape_are_read_past() {
 }
 
 #[test]
-fn left_over_sign_ins_are_cleared_away_and_only_ours() {
+fn stale_pending_sign_in_cookies_are_deleted_and_no_others() {
     let world = World::start();
     let browser = world.browser();
     for at in 0..30 {
@@ -201,7 +201,7 @@ fn left_over_sign_ins_are_cleared_away_and_only_ours() {
 }
 
 #[test]
-fn a_session_that_no_browser_would_keep_ends_in_a_page() {
+fn a_session_too_large_for_cookies_gives_a_page() {
     let world = World::start();
     for (length, fits) in [(100, true), (2000, true), (20_000, false), (100_000, false)] {
         world.issuer.sign_in_as(serde_json::json!({"sub": "dora", "groups": vec!["g".repeat(9); length / 10]}));

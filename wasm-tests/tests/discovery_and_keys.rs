@@ -171,7 +171,7 @@ fn metadata_and_keys_that_cannot_be_used_start_no_sign_in() {
 }
 
 #[test]
-fn documents_that_moved_are_named_in_the_log_and_those_with_a_byte_order_mark_are_read() {
+fn redirected_documents_are_logged_and_a_byte_order_mark_is_skipped() {
     let issuer = Issuer::start();
     let moved = |status: u16| {
         let head =
@@ -242,7 +242,7 @@ fn keys_of_unknown_types_and_broken_keys_are_skipped() {
 }
 
 #[test]
-fn keys_that_change_just_before_signing_are_fetched_and_the_sign_in_goes_on() {
+fn keys_rotated_during_a_sign_in_are_fetched_and_it_completes() {
     let world = World::start();
     assert_signed_in(&sign_in(&world), &world.url("/page"));
     assert_eq!(world.issuer.requests(Endpoint::Jwks).len(), 1);
@@ -259,7 +259,7 @@ fn keys_that_change_just_before_signing_are_fetched_and_the_sign_in_goes_on() {
 }
 
 #[test]
-fn keys_that_are_replaced_under_their_names_are_fetched_once_however_many_signatures_are_wrong() {
+fn keys_replaced_under_the_same_kid_are_fetched_once() {
     const API: &str = "https://api.example.com";
     let world = World::with(|document| document["providers"][0]["access_token_audiences"] = json!([API]));
     assert_signed_in(&sign_in(&world), &world.url("/page"));
@@ -296,7 +296,7 @@ fn keys_that_are_replaced_under_their_names_are_fetched_once_however_many_signat
 }
 
 #[test]
-fn sign_ins_that_wait_for_keys_are_all_decided_by_one_fetch() {
+fn sign_ins_that_wait_for_keys_share_one_fetch() {
     let world = World::start();
     let waiting = at_the_provider(&world, 10);
     world.issuer.rotate();
@@ -312,7 +312,7 @@ fn sign_ins_that_wait_for_keys_are_all_decided_by_one_fetch() {
 }
 
 #[test]
-fn a_flood_of_unknown_keys_does_not_reach_the_provider_and_known_ones_work_on() {
+fn many_unknown_keys_cause_few_fetches_and_no_other_failures() {
     let world = World::start();
     assert_signed_in(&sign_in(&world), &world.url("/page"));
     let before = world.issuer.requests(Endpoint::Jwks).len();
@@ -340,7 +340,7 @@ fn rotate_under(world: &World) {
 }
 
 #[test]
-fn keys_that_one_worker_has_fetched_serve_the_other_though_no_more_may_be_fetched() {
+fn keys_fetched_by_one_worker_serve_the_other_without_a_fetch() {
     let world = World::start();
     // The second time uses up what may be fetched for unknown keys.
     for _ in 0..2 {
@@ -350,7 +350,7 @@ fn keys_that_one_worker_has_fetched_serve_the_other_though_no_more_may_be_fetche
 }
 
 #[test]
-fn keys_that_one_worker_fetched_before_the_change_do_not_end_the_wait_of_the_other() {
+fn keys_fetched_before_a_rotation_do_not_end_the_wait_of_a_worker() {
     let world = World::start();
     world.issuer.misbehave(Fault::IdToken(unknown_kid));
     assert_page(&sign_in(&world), &[400, 502, 503], "an unknown key");
@@ -359,7 +359,7 @@ fn keys_that_one_worker_fetched_before_the_change_do_not_end_the_wait_of_the_oth
 }
 
 #[test]
-fn keys_that_cannot_be_fetched_again_leave_the_last_good_ones() {
+fn a_failed_key_fetch_keeps_the_last_valid_keys() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     for answer in [Answer::status(500), Answer::json(200, r#"{"keys":[]}"#), Answer::ResetBeforeHeaders] {
@@ -375,7 +375,7 @@ fn keys_that_cannot_be_fetched_again_leave_the_last_good_ones() {
 }
 
 #[test]
-fn a_host_is_reached_through_the_cluster_that_is_named_for_it() {
+fn a_host_is_called_through_the_cluster_configured_for_it() {
     let issuer = Issuer::start();
     let port = issuer.port();
     let world = World::around(issuer, |setup| {

@@ -40,7 +40,7 @@ fn signs_in(site: &Site, what: &str) -> UserAgent {
 }
 
 #[test]
-fn a_key_of_each_kind_proves_itself_to_a_server_with_nonces() {
+fn dpop_proofs_of_each_key_type_are_accepted_with_nonces() {
     let keys = keys();
     // RSA, P-256, P-384 and Ed25519; the provider knows no ES512 here.
     for (place, nonces) in [(1, true), (1, false), (0, true), (2, false), (4, true)] {
@@ -73,7 +73,7 @@ fn a_client_without_the_key_gets_no_token() {
 }
 
 #[test]
-fn a_bearer_token_is_refused_where_a_bound_one_is_wanted() {
+fn a_bearer_token_is_refused_where_dpop_key_is_set() {
     let server = OAuth2Server::start(Dialect { user: json!({"sub": "alice"}), ..Dialect::default() });
     let mut provider = server.provider();
     provider["dpop_key"] = json!(keys()[1].to_string());

@@ -30,7 +30,7 @@ fn users(seen: &[Request], target: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_frame_on_another_site_has_the_session_where_the_operator_says_so() {
+fn same_site_none_gives_cross_site_frames_the_session() {
     let (user, password) = ALICE;
     for (same_site, shown) in [("none", "hello from the app"), ("lax", "Sign in")] {
         let site = Site::with(|plan| plan.setup.configuration["session"]["same_site"] = json!(same_site));
@@ -97,7 +97,7 @@ fn partitioned_cookies_sign_in_within_the_frame_where_third_party_cookies_are_bl
 }
 
 #[test]
-fn other_sites_cannot_use_the_session_but_by_showing_the_app() {
+fn another_site_can_use_the_session_only_for_page_loads() {
     for partitioned in [false, true] {
         let world = World::with(|document| {
             document["session"]["same_site"] = json!("none");

@@ -21,7 +21,7 @@ fn frame(world: &World, iss: &str, sid: &str) -> Response {
 }
 
 #[test]
-fn a_flood_of_made_up_frames_undoes_no_logout_and_prevents_none() {
+fn forged_front_channel_logouts_undo_and_prevent_no_logout() {
     let world = world();
     world.stop_clock();
     let issuer = world.issuer.url();
@@ -39,7 +39,7 @@ fn a_flood_of_made_up_frames_undoes_no_logout_and_prevents_none() {
 }
 
 #[test]
-fn a_frame_of_the_provider_ends_the_session_that_it_names() {
+fn a_front_channel_logout_ends_the_session_with_its_sid() {
     let world = world();
     let (browser, _) = world.signed_in();
     let sid = world.issuer.sids().swap_remove(0);
@@ -59,7 +59,7 @@ fn a_frame_of_the_provider_ends_the_session_that_it_names() {
 }
 
 #[test]
-fn without_the_setting_neither_channel_has_an_endpoint() {
+fn logout_channels_have_no_endpoint_unless_configured() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     assert_eq!(world.deliver_logout(0, &world.issuer.logout_token(|_| {})).status, 404);

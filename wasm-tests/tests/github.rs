@@ -59,7 +59,7 @@ fn assert_logs_no_token(world: &World, github: &Github) {
 }
 
 #[test]
-fn an_emulator_of_github_signs_in_its_users() {
+fn users_of_a_github_emulator_sign_in() {
     // It is started before the port of the filter is known, and wants to know where its app is.
     let mut emulator = None;
     let world = World::around(Issuer::start(), |setup| {
@@ -108,7 +108,7 @@ fn callback_of_emulator(world: &World, browser: &UserAgent) -> String {
 }
 
 #[test]
-fn it_signs_in_at_once_and_sends_verified_claims_to_the_app() {
+fn github_signs_in_at_once_and_sends_verified_claims() {
     let github = Github::start();
     let world = world(&github);
     let browser = world.browser();
@@ -136,7 +136,7 @@ fn it_signs_in_at_once_and_sends_verified_claims_to_the_app() {
 }
 
 #[test]
-fn a_session_lasts_for_its_time_and_asks_nothing_more() {
+fn a_github_session_lasts_its_lifetime_without_further_calls() {
     let github = Github::start();
     let world = world(&github);
     let browser = signed_in_at_once(&world);
@@ -152,7 +152,7 @@ fn a_session_lasts_for_its_time_and_asks_nothing_more() {
 }
 
 #[test]
-fn organisations_beyond_the_last_page_are_never_a_yes() {
+fn organisations_beyond_the_last_page_read_satisfy_no_condition() {
     let github = Github::start();
     let world = world(&github);
     let many = |count: usize, last: &str| {
@@ -182,7 +182,7 @@ fn organisations_beyond_the_last_page_are_never_a_yes() {
 }
 
 #[test]
-fn only_a_primary_address_that_is_verified_counts() {
+fn only_a_primary_and_verified_github_address_is_used() {
     let github = Github::start();
     let world = world(&github);
     for (primary, verified, expected) in
@@ -200,7 +200,7 @@ fn only_a_primary_address_that_is_verified_counts() {
 }
 
 #[test]
-fn malformed_and_missing_answers_begin_no_session() {
+fn malformed_and_missing_responses_create_no_session() {
     let github = Github::start();
     let world = world(&github);
     let (token, user) = ("/login/oauth/access_token", "/api/v3/user");

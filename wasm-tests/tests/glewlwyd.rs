@@ -32,7 +32,7 @@ fn started(setup: Setup) -> (Glewlwyd, Envoy, String) {
 }
 
 #[test]
-fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
+fn glewlwyd_refreshes_without_id_token_or_new_refresh_token() {
     let glewlwyd = Glewlwyd::start("http://app.localhost:1");
     let callback = "http://app.localhost:1/oauth2/callback";
     let provider = glewlwyd.provider();
@@ -74,7 +74,7 @@ fn its_refreshes_have_neither_an_id_token_nor_a_new_refresh_token() {
 }
 
 #[test]
-fn a_session_keeps_its_claims_and_ends_by_a_sign_out() {
+fn a_glewlwyd_session_keeps_its_claims_until_the_sign_out() {
     let app = Upstream::start();
     let clock = Clock::new();
     let (glewlwyd, envoy, origin) = started(Setup::new(app.port()).clock(&clock));

@@ -87,7 +87,7 @@ fn envoys_clock_moves_while_it_runs() {
 }
 
 #[test]
-fn the_filter_and_the_issuer_go_by_one_clock() {
+fn the_filter_and_the_test_issuer_share_one_clock() {
     let world = World::start();
     for seconds in [30 * 86_400, -86_400, 0] {
         world.set_clock(seconds);
@@ -102,7 +102,7 @@ fn the_filter_and_the_issuer_go_by_one_clock() {
 }
 
 #[test]
-fn a_browser_can_go_to_either_of_two_envoys() {
+fn a_session_is_valid_at_both_of_two_envoys() {
     let mut world = World::fleet(2);
     let browser = world.browser();
     let second = world.through(&browser, 1);
@@ -171,7 +171,7 @@ fn the_provider_serves_its_metadata_and_rotates_its_keys() {
 }
 
 #[test]
-fn the_browser_sees_the_providers_form_on_every_screen() {
+fn the_providers_form_renders_on_every_screen() {
     let provider = Provider::start(&[client("app", "secret", "http://app.localhost:1")]);
     let url = format!(
         "{}/auth?client_id=app&response_type=code&scope=openid&redirect_uri=http%3A%2F%2Fapp.localhost%3A1%2Foauth2%2Fcallback\
@@ -190,7 +190,7 @@ fn the_browser_sees_the_providers_form_on_every_screen() {
 }
 
 #[test]
-fn redis_answers_over_http_and_can_be_lost_and_found() {
+fn redis_responds_over_http_and_can_be_stopped_and_started() {
     let mut store = Store::start();
     let ask = |store: &Store, path: &str| get(store.port(), path).expect("an answer");
     assert_eq!(ask(&store, "/SET/one/1/EX/60"), (200, r#"{"SET":[true,"OK"]}"#.to_owned()));

@@ -52,7 +52,7 @@ const VALUES: [&[u8]; 7] = [
 ];
 
 #[test]
-fn no_value_of_any_header_harms_a_worker_or_opens_the_door() {
+fn hostile_header_values_crash_no_worker_and_grant_no_access() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let session = format!("{SESSION_COOKIE}={session}");
@@ -136,7 +136,7 @@ fn request_lines_of_any_kind_are_refused_or_protected() {
 }
 
 #[test]
-fn requests_that_follow_each_other_on_a_connection_are_decided_one_by_one() {
+fn pipelined_requests_are_decided_separately() {
     let world = World::start();
     let url = Url::parse(&world.url("/")).expect("a URL");
     let public = Outgoing::fetch("/public/x").header("x-forwarded-user", "mallory").bytes("x");
@@ -177,7 +177,7 @@ fn requests_that_follow_each_other_on_a_connection_are_decided_one_by_one() {
 }
 
 #[test]
-fn the_way_back_always_stays_on_our_origin() {
+fn the_return_target_stays_on_the_filters_origin() {
     let world = World::around(Issuer::start(), |setup| {
         for (field, value) in [
             ("normalize_path", json!(false)),

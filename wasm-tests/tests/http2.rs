@@ -62,7 +62,7 @@ fn a_browser_signs_in_over_http2() {
 }
 
 #[test]
-fn cookie_crumbs_are_read_and_ours_are_taken_out() {
+fn split_http2_cookie_headers_are_read_and_ours_removed() {
     let (world, browser) = world();
     let (_, session) = world.signed_in();
     let ours = format!("{SESSION_COOKIE}={session}");
@@ -180,7 +180,7 @@ fn a_permitted_request_that_ends_in_empty_trailers_arrives() {
 }
 
 #[test]
-fn tokens_over_http2_and_for_websockets() {
+fn bearer_tokens_work_over_http2_and_for_websockets() {
     let world = World::around(Issuer::start(), |setup| {
         accept_tokens(&mut setup.configuration);
         setup.connection_manager.insert("http2_protocol_options".into(), json!({"allow_connect": true}));

@@ -46,7 +46,7 @@ fn header(token: &mut IdToken, name: &str, value: Value) {
 }
 
 #[test]
-fn claims_that_are_not_for_us_or_not_for_now_are_refused() {
+fn id_tokens_with_invalid_claims_are_refused() {
     assert_refused(&[
         ("iss: another", |token| token.set("iss", "http://other.example")),
         ("iss: a slash at the end", |token| token.set("iss", format!("{}/", token.text("iss")))),
@@ -111,7 +111,7 @@ fn claims_that_are_not_for_us_or_not_for_now_are_refused() {
 }
 
 #[test]
-fn signatures_that_do_not_hold_are_refused() {
+fn id_tokens_with_invalid_signatures_are_refused() {
     assert_refused(&[
         ("another key under the known kid", |token| token.signing = Signing::Unpublished),
         ("unsigned", |token| token.signing = Signing::None),
@@ -197,7 +197,7 @@ fn signatures_that_do_not_hold_are_refused() {
 }
 
 #[test]
-fn texts_that_are_no_token_are_refused() {
+fn malformed_id_tokens_are_refused() {
     assert_refused(&[
         ("empty", |token| token.finish = |_| String::new()),
         ("one dot", |token| token.finish = |compact| compact.rsplit_once('.').expect("dots").0.to_owned()),
@@ -258,7 +258,7 @@ fn texts_that_are_no_token_are_refused() {
 }
 
 #[test]
-fn sound_tokens_of_every_kind_are_accepted() {
+fn valid_id_tokens_of_every_kind_are_accepted() {
     let world = world();
     let cases: [(&str, Spoil); 17] = [
         ("RS256", |_| {}),
@@ -298,7 +298,7 @@ fn sound_tokens_of_every_kind_are_accepted() {
 }
 
 #[test]
-fn further_audiences_are_accepted_when_trusted_and_azp_says_us() {
+fn a_trusted_additional_audience_is_accepted_with_our_azp() {
     let world = World::with(|document| document["providers"][0]["trusted_audiences"] = json!(["other"]));
     let accepted: Spoil = |token| {
         token.set("aud", json!(["other", CLIENT_ID]));

@@ -81,7 +81,7 @@ fn assert_app_answered(response: &Response) {
 }
 
 #[test]
-fn the_session_passes_each_time_and_each_path_has_its_own_rule() {
+fn each_pass_of_an_internal_redirect_has_the_session_and_its_own_rule() {
     let world = world();
     let (alice, _) = world.signed_in();
     let before = world.upstream.count();
@@ -118,7 +118,7 @@ fn the_session_passes_each_time_and_each_path_has_its_own_rule() {
 }
 
 #[test]
-fn a_posted_form_and_a_token_pass_twice_too() {
+fn posts_and_forwarded_tokens_pass_an_internal_redirect() {
     let world = world();
     let (alice, _) = world.signed_in();
     let before = world.upstream.count();
@@ -151,7 +151,7 @@ fn a_posted_form_and_a_token_pass_twice_too() {
 }
 
 #[test]
-fn a_client_that_claims_a_redirect_gains_nothing() {
+fn a_client_cannot_forge_an_internal_redirect() {
     let world = World::around(Issuer::start(), |setup| {
         set_up(setup);
         // Envoy then takes the header from any client.
@@ -172,7 +172,7 @@ fn a_client_that_claims_a_redirect_gains_nothing() {
 }
 
 #[test]
-fn a_route_s_policy_decides_each_pass_and_our_own_headers_are_not_taken_for_forged_ones() {
+fn route_policies_decide_each_pass_of_an_internal_redirect() {
     let world = World::around(Issuer::start(), |setup| {
         set_up(setup);
         setup.configuration["policies"] = json!({
@@ -206,7 +206,7 @@ fn a_route_s_policy_decides_each_pass_and_our_own_headers_are_not_taken_for_forg
 }
 
 #[test]
-fn without_the_setting_the_log_names_it() {
+fn a_second_pass_without_internal_redirects_logs_the_setting() {
     let world = World::around(Issuer::start(), |setup| {
         set_up(setup);
         setup.configuration["internal_redirects"] = json!(false);

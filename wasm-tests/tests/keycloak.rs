@@ -151,7 +151,7 @@ fn the_app_receives_groups_and_roles_and_a_sign_out_ends_the_session_at_keycloak
 }
 
 #[test]
-fn roles_in_access_tokens_alone_satisfy_no_rule() {
+fn roles_only_in_access_tokens_satisfy_no_rule() {
     let site = Site::with(
         "plain",
         |_| {},
@@ -261,7 +261,7 @@ fn a_service_account_calls_with_its_access_token() {
 }
 
 #[test]
-fn three_hundred_groups_are_no_header_and_still_a_session() {
+fn three_hundred_groups_give_a_session_and_no_groups_header() {
     let names: Vec<String> = (0..300).map(|number| format!("group-{number:022}")).collect();
     let site = Site::with(
         "many-groups",
@@ -276,7 +276,7 @@ fn three_hundred_groups_are_no_header_and_still_a_session() {
 }
 
 #[test]
-fn a_new_key_is_fetched_when_it_has_signed() {
+fn a_new_keycloak_key_is_fetched_at_its_first_signature() {
     let site = Site::start("rotation");
     let before = site.signed_in("alice");
     site.keycloak.admin(
@@ -294,7 +294,7 @@ fn a_new_key_is_fetched_when_it_has_signed() {
 }
 
 #[test]
-fn a_login_page_that_another_tab_has_overtaken_ends_at_its_page() {
+fn a_keycloak_login_page_superseded_by_another_tab_completes() {
     let site = Site::start("tabs");
     let browser = UserAgent::default();
     let (at, page) = browser.follow(&site.url("/other")).pop().expect("a login page");

@@ -220,7 +220,7 @@ fn cluster(port: u16, secret: &Path) -> Value {
 }
 
 #[test]
-fn envoy_brings_the_pods_own_token_to_the_api_server_and_follows_it() {
+fn envoy_sends_the_pods_token_to_the_api_server_and_reloads_it() {
     let partners = Issuer::another();
     let server = ApiServer::start(partners.jwks().to_string(), &["canary-first-of-pod", "canary-second-of-pod"]);
     let (projected, scratch) = (Projected::new("canary-first-of-pod"), Scratch::new("sds"));

@@ -33,7 +33,7 @@ fn userinfo(world: &World, browser: &UserAgent) -> (Response, Value) {
 }
 
 #[test]
-fn an_unused_session_ends_by_its_idle_timeout_and_a_used_one_by_its_lifetime() {
+fn an_idle_session_ends_by_idle_timeout_and_an_active_one_by_lifetime() {
     let world = World::with(|document| {
         document["session"]["idle_timeout_seconds"] = json!(600);
         document["session"]["lifetime_seconds"] = json!(3600);
@@ -107,7 +107,7 @@ fn a_session_outlives_its_tokens_and_refreshes_do_not_make_it_longer() {
 }
 
 #[test]
-fn a_clock_that_jumps_brings_nothing_back_and_ends_nothing_for_good() {
+fn a_clock_jump_neither_revives_nor_permanently_ends_a_session() {
     let world = World::with(|document| document["session"]["idle_timeout_seconds"] = json!(1800));
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let (browser, session) = world.signed_in();

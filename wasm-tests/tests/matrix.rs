@@ -38,7 +38,7 @@ rows! {
 }
 
 #[test]
-fn every_row_is_run() {
+fn every_row_of_the_provider_matrix_is_run() {
     assert_eq!(ROWS.each_ref().map(|row| row.provider), RUN);
 }
 

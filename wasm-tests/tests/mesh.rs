@@ -66,7 +66,7 @@ fn assert_forbidden(mesh: &Mesh, browser: &UserAgent, path: &str) {
 }
 
 #[test]
-fn envoy_gateway_hands_envoy_the_filter_of_its_file() {
+fn envoy_gateway_deploys_the_filter_of_its_sample() {
     let mut mesh = Mesh::envoy_gateway();
     assert_the_cluster_is_missed(&mesh);
     mesh.name_the_cluster();
@@ -91,12 +91,12 @@ fn assert_reads_bodies(mesh: &Mesh) {
 }
 
 #[test]
-fn istio_hands_a_sidecar_the_filter_of_its_file() {
+fn istio_deploys_the_filter_of_its_sample_to_a_sidecar() {
     assert_policies_hold(Mesh::istio());
 }
 
 #[test]
-fn istio_hands_an_ingress_gateway_the_filter_of_its_file() {
+fn istio_deploys_the_filter_of_its_sample_to_an_ingress_gateway() {
     assert_policies_hold(Mesh::istio_gateway());
 }
 
@@ -115,7 +115,7 @@ fn assert_policies_hold(mut mesh: Mesh) {
 }
 
 #[test]
-fn istio_hands_a_sidecar_the_envoy_filter_of_its_file() {
+fn istio_deploys_the_envoy_filter_of_its_sample_to_a_sidecar() {
     let mut mesh = Mesh::istio_with_envoy_filter();
     assert_the_cluster_is_missed(&mesh);
     mesh.name_the_cluster();

@@ -317,7 +317,7 @@ fn token_request(world: &World, headers: &[(&str, &str)]) -> Request {
 }
 
 #[test]
-fn the_calls_of_the_provider_are_part_of_the_trace_of_their_request() {
+fn calls_to_the_provider_are_part_of_the_trace_of_their_request() {
     let world = World::start();
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let seen = token_request(&world, &[("traceparent", PARENT), ("tracestate", "vendor=1"), ("baggage", "user=alice")]);

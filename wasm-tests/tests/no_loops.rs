@@ -68,7 +68,7 @@ fn after_three_sign_ins_without_a_session_a_page_names_the_reason() {
 }
 
 #[test]
-fn stale_foreign_and_undecipherable_cookies_are_replaced() {
+fn stale_foreign_and_malformed_session_cookies_are_replaced() {
     let other = World::start();
     let foreign = other.signed_in().1;
     let mut world = World::with(|document| document["session"]["lifetime_seconds"] = json!(3600));
@@ -110,7 +110,7 @@ fn stale_foreign_and_undecipherable_cookies_are_replaced() {
 }
 
 #[test]
-fn callbacks_that_come_late_twice_or_without_their_cookie_arrive() {
+fn late_repeated_and_cookieless_callbacks_lead_to_the_page() {
     let world = World::start();
     let page = world.url("/page?q");
     let arrives = |browser: &UserAgent, callback: &str, what: &str| {

@@ -128,7 +128,7 @@ fn a_renewal_that_names_another_user_ends_the_session() {
 }
 
 #[test]
-fn a_server_in_trouble_at_a_renewal_ends_nothing() {
+fn a_failing_oauth2_server_ends_no_session_at_renewal() {
     let server = custom();
     let world = custom_world(&server);
     for path in ["/token", "/me", "/emails"] {
@@ -145,7 +145,7 @@ fn a_server_in_trouble_at_a_renewal_ends_nothing() {
 /// As Facebook's documentation has it: `GET /me?fields=id,name,email,picture` with a nested picture, errors as objects, and no
 /// word on whether an address is verified (<https://developers.facebook.com/docs/graph-api/reference/user/>).
 #[test]
-fn a_server_like_facebook_has_a_nested_picture_and_takes_the_token_in_the_query() {
+fn nested_claims_and_a_token_in_the_query_work_as_for_facebook() {
     let server = OAuth2Server::start(Dialect {
         token_in_query: true,
         user: json!({
@@ -173,7 +173,7 @@ fn a_server_like_facebook_has_a_nested_picture_and_takes_the_token_in_the_query(
 }
 
 #[test]
-fn malformed_and_missing_answers_begin_no_session() {
+fn malformed_and_missing_responses_create_no_session() {
     let server = custom();
     let world = custom_world(&server);
     let form = |body: &str| Answer::Body {
@@ -221,7 +221,7 @@ fn malformed_and_missing_answers_begin_no_session() {
 }
 
 #[test]
-fn githubs_api_can_be_described_by_hand() {
+fn github_works_as_a_generic_oauth2_provider() {
     let mut emulator = None;
     let world = World::around(Issuer::start(), |setup| {
         let started = Emulator::start(&format!("http://127.0.0.1:{}", setup.port));

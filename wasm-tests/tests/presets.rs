@@ -19,7 +19,7 @@ fn of_tenant(token: &mut IdToken, iss: &str, tid: &str) {
 /// (<https://learn.microsoft.com/en-us/entra/identity-platform/v2-protocols-oidc>): a template in place of the issuer, which
 /// the emulator does not have.
 #[test]
-fn microsoft_with_every_tenant() {
+fn the_microsoft_preset_accepts_every_tenant() {
     let issuer = Issuer::start();
     let url = issuer.url();
     issuer.misbehave(Fault::Answer(
@@ -70,7 +70,7 @@ fn microsoft_with_every_tenant() {
 /// ZITADEL's claims as its documentation has them (<https://zitadel.com/docs/apis/openidoauth/claims>): roles are the keys of an
 /// object, in userinfo, and in access tokens that are JWTs.
 #[test]
-fn zitadel_with_roles() {
+fn the_zitadel_preset_reads_roles_from_object_keys() {
     const ROLES: &str = "urn:zitadel:iam:org:project:roles";
     const OF_PROJECT: &str = "urn:zitadel:iam:org:project:177625515410653234:roles";
     let issuer = Issuer::start();
@@ -137,7 +137,7 @@ fn zitadel_with_roles() {
 /// (<https://developers.google.com/identity/openid-connect/openid-connect>): the parameter `hd` is a hint that a browser can take
 /// away, and the claim `hd` is what counts.
 #[test]
-fn google_with_a_domain() {
+fn the_google_preset_enforces_its_domain() {
     let issuer = Issuer::start();
     let url = issuer.url();
     let world = World::around(issuer, |setup| {

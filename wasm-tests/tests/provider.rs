@@ -108,7 +108,7 @@ fn claims(tokens: &Value) -> Value {
 }
 
 #[test]
-fn it_refreshes_until_the_grant_is_revoked() {
+fn the_real_provider_refreshes_until_the_grant_is_revoked() {
     let app = App::start();
     let provider = provider(&app, |settings| settings.ttl = json!({"AccessToken": 5, "IdToken": 7}));
     let browser = UserAgent::default();
@@ -137,7 +137,7 @@ fn it_refreshes_until_the_grant_is_revoked() {
 }
 
 #[test]
-fn it_can_give_refresh_tokens_to_all_and_keep_them() {
+fn the_real_provider_can_issue_refresh_tokens_without_rotation() {
     let app = App::start();
     let provider = provider(&app, |settings| {
         settings.rotate_refresh_tokens = false;
@@ -152,7 +152,7 @@ fn it_can_give_refresh_tokens_to_all_and_keep_them() {
 }
 
 #[test]
-fn it_goes_down_and_comes_back_with_or_without_its_state() {
+fn the_real_provider_restarts_with_or_without_its_state() {
     let app = App::start();
     let provider = provider(&app, |settings| settings.always_refresh_tokens = true);
     let browser = UserAgent::default();
@@ -173,7 +173,7 @@ fn it_goes_down_and_comes_back_with_or_without_its_state() {
 }
 
 #[test]
-fn it_asks_before_a_sign_out_and_sends_a_logout_token() {
+fn the_real_provider_confirms_a_sign_out_and_sends_a_logout_token() {
     let app = App::start();
     let provider = provider(&app, |_| {});
     let browser = UserAgent::default();
@@ -206,7 +206,7 @@ fn it_asks_before_a_sign_out_and_sends_a_logout_token() {
 }
 
 #[test]
-fn a_browser_without_scripts_says_yes_to_a_sign_out_too() {
+fn the_user_agent_confirms_a_provider_sign_out_without_scripts() {
     let site = Site::with(|plan| {
         plan.provider.clients[0]["post_logout_redirect_uris"] = json!([format!("{}/public/bye", plan.origin)]);
     });

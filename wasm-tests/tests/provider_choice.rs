@@ -45,7 +45,7 @@ fn assert_asks(page: &Response, text: &str) {
 }
 
 #[test]
-fn an_address_leads_to_its_provider_and_back_to_the_page() {
+fn an_email_address_selects_its_provider_and_keeps_the_target() {
     let world = world();
     let cases = [
         ("carol@example.com", ProviderName::Staff),
@@ -99,7 +99,7 @@ fn an_unknown_address_is_asked_for_again() {
 }
 
 #[test]
-fn hostile_bytes_for_an_address_choose_nothing() {
+fn a_malformed_login_hint_selects_no_provider() {
     let world = world();
     let before = world.upstream.count();
     for hint in [
@@ -136,7 +136,7 @@ fn hostile_bytes_for_an_address_choose_nothing() {
 }
 
 #[test]
-fn a_rule_limits_the_providers_of_an_address_and_the_configuration_orders_them() {
+fn the_choice_page_lists_the_rules_providers_in_configured_order() {
     let world = world();
     let page = world.browser().get(&world.url("/both/x"));
     let of_both = world.url("/oauth2/start?rd=%2Fboth%2Fx&provider=");
@@ -160,7 +160,7 @@ fn a_rule_limits_the_providers_of_an_address_and_the_configuration_orders_them()
 }
 
 #[test]
-fn a_configured_hint_wins_and_a_listed_one_goes_to_any_provider() {
+fn a_configured_login_hint_overrides_a_listed_one() {
     let world = world_with(|configuration| {
         configuration["providers"][0]["email_domains"] = json!(["example.com"]);
         configuration["providers"][0]["authorization_params"] = json!({"login_hint": "front-desk"});
@@ -177,7 +177,7 @@ fn a_configured_hint_wins_and_a_listed_one_goes_to_any_provider() {
 }
 
 #[test]
-fn a_logo_is_an_image_and_the_policy_of_its_page_lets_it_show() {
+fn a_logo_is_an_image_that_the_csp_of_its_page_permits() {
     let world = world();
     let policy = |page: &Response| page.headers.text("content-security-policy").expect("a policy");
     let page = world.browser().get(&world.url("/page"));
@@ -208,7 +208,7 @@ fn a_logo_is_an_image_and_the_policy_of_its_page_lets_it_show() {
 }
 
 #[test]
-fn what_cannot_be_shown_or_chosen_is_refused_with_its_path() {
+fn invalid_provider_choice_settings_are_refused_with_their_path() {
     for form in [ConfigurationAs::Json, ConfigurationAs::Struct] {
         let setup = Setup::new(1).configuration_as(form);
         let mut configuration = document(setup.port, "https://idp.example.com");

@@ -332,6 +332,6 @@ rows! {
 }
 
 #[test]
-fn every_row_of_the_matrix_has_its_mistakes() {
+fn every_provider_of_the_matrix_is_tried_with_mistakes() {
     assert_eq!(ROWS.each_ref().map(|row| row.provider), TRIED);
 }

@@ -68,7 +68,7 @@ fn a_response_of_one_provider_is_refused_at_the_callback_of_the_other() {
 }
 
 #[test]
-fn a_token_of_one_provider_makes_no_session_of_the_other() {
+fn a_token_of_one_provider_creates_no_session_of_the_other() {
     let world = world();
     // The partners' token endpoint names another issuer, or signs with a key that is not theirs.
     for (what, code, fault) in [

@@ -93,7 +93,7 @@ fn introspections(site: &Site) -> u64 {
 }
 
 #[test]
-fn opaque_tokens_are_decided_by_the_introspection_response() {
+fn the_introspection_response_decides_on_opaque_tokens() {
     let site = site(&Clock::new(), 60);
     let good = token(&site, "groups");
     for path in ["/groups", "/page", "/staff"] {
@@ -124,7 +124,7 @@ fn opaque_tokens_are_decided_by_the_introspection_response() {
 }
 
 #[test]
-fn the_client_that_introspects_authenticates_by_an_assertion() {
+fn the_introspecting_client_authenticates_by_an_assertion() {
     let (key, clock) = (&keys::of_clients()[1], Clock::new());
     let by_key = site_where(&clock, 60, |gate, settings| {
         let mut public = key.clone();

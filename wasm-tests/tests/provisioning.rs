@@ -98,7 +98,7 @@ fn the_first_sign_in_creates_the_user_and_attributes_are_in_headers_and_rules() 
 }
 
 #[test]
-fn unknown_users_are_refused_where_users_must_exist() {
+fn unknown_users_are_refused_without_registration() {
     let directory = UserDirectory::start();
     let world = world_with(&directory, |document| document["providers"][0]["registration"] = json!("refused"));
     let response = assert_no_session(&world, 403, "provisioning_refused", "an unknown user");
@@ -117,7 +117,7 @@ fn unknown_users_are_refused_where_users_must_exist() {
 }
 
 #[test]
-fn a_renewal_brings_the_attributes_of_then_and_ends_the_session_of_a_removed_user() {
+fn a_renewal_updates_attributes_and_ends_a_removed_users_session() {
     let directory = UserDirectory::start();
     let world = world(&directory);
     directory.add(&world.issuer.url(), "alice", "pro");
@@ -151,7 +151,7 @@ fn a_renewal_brings_the_attributes_of_then_and_ends_the_session_of_a_removed_use
 }
 
 #[test]
-fn a_wrong_answer_admits_nobody() {
+fn an_invalid_provisioning_response_creates_no_session() {
     let directory = UserDirectory::start();
     let world = world(&directory);
     let attributes = |attributes: &str| Answer::json(200, format!(r#"{{"attributes":{attributes}}}"#));
@@ -190,7 +190,7 @@ fn a_wrong_answer_admits_nobody() {
 }
 
 #[test]
-fn an_endpoint_that_is_down_admits_nobody_until_it_is_back() {
+fn an_unavailable_provisioning_endpoint_creates_no_session() {
     let directory = UserDirectory::start();
     let world = world_with(&directory, |document| document["provisioning"]["cluster"] = json!("closed"));
     // Envoy has no cluster of this name, so the call never leaves.
@@ -233,7 +233,7 @@ fn a_message_is_shown_as_text() {
 }
 
 #[test]
-fn users_of_a_server_of_oauth_2_alone_are_asked_about_too() {
+fn users_of_an_oauth2_provider_are_provisioned() {
     let server = OAuth2Server::start(Dialect {
         refreshes: true,
         user: json!({"sub": 4711, "name": "Alice A.", "attributes": {"plan": "pro"}}),
@@ -253,7 +253,7 @@ fn users_of_a_server_of_oauth_2_alone_are_asked_about_too() {
 }
 
 #[test]
-fn a_slow_endpoint_holds_its_own_sign_in_alone() {
+fn a_slow_provisioning_endpoint_delays_only_its_own_sign_in() {
     let directory = UserDirectory::start();
     let world = world(&directory);
     directory.misbehave(Answer::Late(std::time::Duration::from_millis(700)));

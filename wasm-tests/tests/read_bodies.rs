@@ -107,7 +107,7 @@ fn a_logout_token_whose_body_ends_in_trailers_is_accepted() {
 
 /// With a store, the trailers of a request come while its session is being looked up.
 #[test]
-fn trailers_bring_no_identity_to_the_app() {
+fn identity_trailers_of_a_client_do_not_reach_the_app() {
     let store = Store::start();
     for (with_store, bodies) in [(false, false), (false, true), (true, false), (true, true)] {
         let world = World::around(Issuer::start(), |setup| {
@@ -156,7 +156,7 @@ fn a_form_whose_body_ends_in_trailers_is_kept() {
 }
 
 #[test]
-fn posts_that_do_not_end_delay_no_sign_in() {
+fn unfinished_posts_delay_no_sign_in() {
     for (what, post) in [("logout tokens", logout_request("x")), ("forms", form("x"))] {
         let world = world();
         // The provider is known now.
@@ -197,7 +197,7 @@ fn posts_that_do_not_end_delay_no_sign_in() {
 }
 
 #[test]
-fn only_a_form_with_one_token_is_read_and_no_more_than_64_kib_of_it() {
+fn only_a_form_with_one_logout_token_of_at_most_64_kib_is_read() {
     let world = logout::world();
     let (browser, _) = world.signed_in();
     let form = |body: String| {
@@ -311,7 +311,7 @@ fn a_body_may_come_in_small_pieces_and_one_that_never_ends_is_answered() {
 }
 
 #[test]
-fn where_envoy_does_not_hand_over_bodies_the_log_says_so_and_none_goes_upstream() {
+fn withheld_bodies_are_logged_and_do_not_reach_the_app() {
     let world = World::around(Issuer::start(), configure_logout);
     let (browser, _) = world.signed_in();
     let token = world.issuer.logout_token(|_| {});

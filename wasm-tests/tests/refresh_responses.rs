@@ -142,7 +142,7 @@ fn refresh_responses_of_every_usual_form_renew_the_session() {
 }
 
 #[test]
-fn an_id_token_that_does_not_continue_the_session_ends_it_at_once() {
+fn a_refreshed_id_token_with_other_claims_ends_the_session_at_once() {
     let world = world();
     type Change = fn(&mut IdToken);
     let cases: [(&str, Change); 8] = [

@@ -206,7 +206,7 @@ fn requests_that_wait_for_the_provider_or_for_a_body_are_answered_in_the_end() {
 }
 
 #[test]
-fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
+fn a_client_that_disconnects_around_a_reload_leaks_nothing() {
     for leaves_before in [true, false] {
         let mut world = world(Issuer::start(), LONG);
         let (gate, held) = Held::start(&world).connections();
@@ -229,7 +229,7 @@ fn a_client_that_leaves_before_or_after_a_reload_leaves_nothing_behind() {
 }
 
 #[test]
-fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
+fn held_requests_of_a_drained_configuration_do_not_pass() {
     let mut world = world(Issuer::start(), 1);
     let (gate, held) = Held::start(&world).connections();
     reload(&mut world);
@@ -246,7 +246,7 @@ fn where_envoy_gives_up_the_old_configuration_first_nothing_of_it_passes() {
 }
 
 #[test]
-fn a_condition_on_a_claim_that_sessions_did_not_keep_asks_for_a_sign_in_once() {
+fn a_reloaded_condition_on_a_missing_claim_needs_one_sign_in() {
     let mut world = world(Issuer::start(), LONG);
     let (browser, _) = world.signed_in();
     assert_eq!(seen_as(&world, &Outgoing::fetch("/page"), &browser).as_deref(), Some("alice"));
@@ -259,7 +259,7 @@ fn a_condition_on_a_claim_that_sessions_did_not_keep_asks_for_a_sign_in_once() {
 }
 
 #[test]
-fn a_copy_of_a_signed_out_session_is_good_under_no_configuration() {
+fn a_copied_signed_out_session_is_refused_during_a_reload() {
     let mut world = world(Issuer::start(), 1);
     let (browser, session) = world.signed_in();
     browser.get(&world.url("/oauth2/sign_out"));

@@ -49,7 +49,7 @@ fn a_session_is_renewed_before_the_token_expires_with_the_current_claims() {
 }
 
 #[test]
-fn forty_requests_at_the_expiry_of_the_token_are_one_refresh_and_forty_answers() {
+fn forty_requests_at_the_expiry_of_the_token_cause_one_refresh() {
     let world = world();
     let (browser, first) = world.signed_in();
     world.issuer.misbehave(Fault::Refresh(LATE));
@@ -77,7 +77,7 @@ fn forty_requests_at_the_expiry_of_the_token_are_one_refresh_and_forty_answers()
 }
 
 #[test]
-fn two_envoys_refresh_once_each_at_most_and_no_session_ends() {
+fn two_envoys_refresh_at_most_once_each_without_ending_the_session() {
     let world = World::fleet(2);
     give_short_lived_tokens(&world);
     world.issuer.misbehave(Fault::Refresh(LATE));
@@ -164,7 +164,7 @@ fn a_body_arrives_whole_and_once_while_its_session_is_renewed() {
 }
 
 #[test]
-fn the_new_cookie_is_added_to_the_cookies_of_the_app_and_the_answer_is_not_cached() {
+fn a_renewed_cookie_keeps_the_apps_cookies_and_prevents_caching() {
     let world = world();
     let (browser, _) = world.signed_in();
     let theirs = ["app=1; Path=/; HttpOnly", "odd=\"a b\"; path=/x; SameSite=none; secure", "app=2"];
@@ -230,7 +230,7 @@ fn form_urlencoded(pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_refresh_whose_client_has_gone_still_counts() {
+fn a_renewal_completes_after_its_client_has_disconnected() {
     let world = world();
     let (browser, session) = world.signed_in();
     for (round, seconds) in [(1, DUE), (2, EXPIRED)] {
@@ -253,7 +253,7 @@ fn a_refresh_whose_client_has_gone_still_counts() {
 }
 
 #[test]
-fn two_users_at_the_same_moment_are_renewed_each_with_their_own_claims() {
+fn concurrent_renewals_of_two_users_keep_their_claims_apart() {
     let world = world();
     let users = ["alice", "bob"].map(|name| {
         world.issuer.sign_in_as(json!({"sub": name, "email": format!("{name}@example.com"), "email_verified": true}));

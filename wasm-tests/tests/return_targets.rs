@@ -31,7 +31,7 @@ fn callback(world: &World, browser: &UserAgent, target: &str) -> String {
 }
 
 #[test]
-fn a_sign_in_ends_in_the_app_or_on_the_other_site_and_its_url_has_no_secret() {
+fn a_sign_in_redirects_to_a_listed_app_or_site_without_secrets() {
     let world = world();
     for target in [APP, "https://www.example.com/welcome?from=app#top"] {
         let browser = world.browser();
@@ -49,7 +49,7 @@ fn a_sign_in_ends_in_the_app_or_on_the_other_site_and_its_url_has_no_secret() {
 }
 
 #[test]
-fn a_sign_in_that_is_begun_again_or_refused_keeps_the_target() {
+fn a_restarted_or_refused_sign_in_keeps_the_return_target() {
     let world = world();
     let browser = world.browser();
     let lost = callback(&world, &browser, APP);
@@ -71,7 +71,7 @@ fn a_sign_in_that_is_begun_again_or_refused_keeps_the_target() {
 }
 
 #[test]
-fn a_target_that_is_not_listed_is_the_first_page() {
+fn an_unlisted_target_is_replaced_by_the_root() {
     let world = world();
     for target in [
         "myapp://signed-in/more",

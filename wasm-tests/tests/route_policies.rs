@@ -113,7 +113,7 @@ fn the_metadata_of_a_route_names_its_policy_and_locked_rules_hold_beside_it() {
 
 /// Envoy has found the route for the path as it is written; what the app finds may be another route's.
 #[test]
-fn a_path_that_may_be_another_routes_is_held_to_every_rule_and_policy() {
+fn an_ambiguous_path_must_satisfy_every_rule_and_route_policy() {
     let world = world(Issuer::start(), vec![named("/open", "open"), named("/admin", "admins")], &[]);
     let (admin, owner) = (with_groups(&world, &["admins"]), with_groups(&world, &["owners"]));
     let both = with_groups(&world, &["admins", "owners"]);
@@ -126,7 +126,7 @@ fn a_path_that_may_be_another_routes_is_held_to_every_rule_and_policy() {
 }
 
 #[test]
-fn a_host_that_may_be_another_routes_to_the_app_is_held_to_every_policy() {
+fn an_ambiguous_host_must_satisfy_every_route_policy() {
     let world = World::around(Issuer::start(), |setup| {
         set_up(setup, Vec::new(), &[]);
         let host =
@@ -146,7 +146,7 @@ fn a_host_that_may_be_another_routes_to_the_app_is_held_to_every_policy() {
 }
 
 #[test]
-fn metadata_that_names_no_policy_refuses_every_request() {
+fn route_metadata_without_a_known_policy_refuses_every_request() {
     let odd = [
         json!({"policy": "opne"}),
         json!({"policy": ""}),
@@ -211,7 +211,7 @@ fn policies_apply_before_redirects_direct_responses_and_missing_routes() {
 }
 
 #[test]
-fn a_request_that_has_waited_is_decided_by_the_policy_of_its_route() {
+fn a_held_request_is_decided_by_the_policy_of_its_route() {
     let (issuer, gate) = (Issuer::start(), Gate::default());
     issuer.misbehave(Fault::Answer(Endpoint::Discovery, Answer::Behind(gate.clone())));
     let world = world(issuer, vec![named("/open", "open"), named("/admin", "admins"), named("/bad", "x")], &[]);
@@ -229,7 +229,7 @@ fn a_request_that_has_waited_is_decided_by_the_policy_of_its_route() {
 
 /// Envoy chooses the route anew once the filter has changed headers: no route answers without its own policy.
 #[test]
-fn a_header_that_we_take_out_or_set_chooses_no_policy() {
+fn headers_that_the_filter_changes_cannot_select_a_route_policy() {
     let other = Upstream::start();
     let with = |name: &str, route: Value| {
         let mut route = route;
@@ -290,7 +290,7 @@ fn a_header_that_we_take_out_or_set_chooses_no_policy() {
 }
 
 #[test]
-fn a_route_without_the_filter_asks_for_no_policy() {
+fn a_route_that_disables_the_filter_needs_no_policy() {
     const OFF: &str = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
     let mut off = named("/healthz", "admins");
     off["typed_per_filter_config"] = json!({"vestibule": {"@type": OFF, "disabled": true}});
@@ -301,7 +301,7 @@ fn a_route_without_the_filter_asks_for_no_policy() {
 }
 
 #[test]
-fn identity_headers_that_are_removed_before_the_route_is_chosen_do_no_harm() {
+fn identity_headers_removed_before_routing_select_no_route() {
     const EARLY: &str =
         "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation";
     let mut forged = named("/x", "open");

@@ -39,7 +39,7 @@ fn assert_protected(world: &World, request: &Outgoing, what: &str) {
 }
 
 #[test]
-fn a_prefix_is_public_by_whole_segments_and_nothing_can_climb_out_of_it() {
+fn a_public_prefix_matches_whole_segments_and_no_dot_segments() {
     let world = plain_envoy(json!([{"prefix": "/public", "access": "public"}]));
     for path in
         ["/public", "/public/", "/public/x", "/public/x?y=/../", "/public?x", "/public/a.b/c..d", "/public/a%20b"]
@@ -91,7 +91,7 @@ fn a_prefix_is_public_by_whole_segments_and_nothing_can_climb_out_of_it() {
 }
 
 #[test]
-fn the_query_and_headers_about_the_path_decide_nothing() {
+fn the_query_and_path_headers_do_not_affect_rules() {
     let world = World::with(|document| {
         document["rules"] = json!([
             {"prefix": "/public", "access": "public"},

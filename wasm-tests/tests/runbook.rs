@@ -48,7 +48,7 @@ fn sign_in_across(world: &World, what: &str) -> Vec<UserAgent> {
 }
 
 #[test]
-fn a_new_session_key_is_added_everywhere_then_put_first_then_the_old_one_goes() {
+fn a_session_key_rotation_in_three_steps_ends_no_active_session() {
     let mut world = fleet();
     let mut browsers = vec![world.signed_in().0];
     // A session that is not used while both keys are there ends: the old key stays for one lifetime.

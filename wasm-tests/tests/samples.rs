@@ -82,7 +82,7 @@ fn envoy_accepts_every_file_and_warns_of_nothing_in_it() {
 
 /// Settings that must not differ: path normalization, client address, failure policy, and the TLS peer of the provider.
 #[test]
-fn every_file_has_the_safety_settings_of_the_smallest() {
+fn every_sample_has_the_safety_settings_of_the_minimal_one() {
     let minimal = text("envoy/minimal.yaml");
     let line = |part: &str| {
         let mut found = minimal.lines().filter(|line| line.contains(part));
@@ -115,7 +115,7 @@ fn every_file_has_the_safety_settings_of_the_smallest() {
 
 /// The README or the index of the pages names each page, and "Copy a whole file" each sample.
 #[test]
-fn a_reader_finds_every_file() {
+fn every_page_and_sample_is_linked() {
     let (readme, index) = (text("README.md"), text("envoy/docs/README.md"));
     for page in every_page().into_iter().filter(|page| !page.ends_with("README.md")) {
         let name = page.strip_prefix("envoy/docs/").expect("a page");
@@ -228,7 +228,7 @@ fn blocks(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_filter_and_envoy_accept_what_the_pages_show() {
+fn the_filter_and_envoy_accept_the_yaml_of_the_pages() {
     let mut shown = Vec::new();
     for page in pages() {
         let blocks = blocks(&text(&page));
@@ -257,7 +257,7 @@ fn the_filter_accepts_the_document_alone() {
 
 /// `make mesh` hands these files to their control planes.
 #[test]
-fn the_filter_accepts_what_the_samples_for_control_planes_say() {
+fn the_filter_accepts_the_control_plane_samples() {
     let parts = [
         ("envoy-gateway.yaml", "\n    config:\n", "---\n", 6),
         ("istio.yaml", "\n  pluginConfig:\n", "---\n", 4),
@@ -276,7 +276,7 @@ fn the_filter_accepts_what_the_samples_for_control_planes_say() {
 
 /// Each program has its own idea of what a scalar of YAML is.
 #[test]
-fn vestibule_check_says_what_the_filter_says_in_envoy() {
+fn vestibule_check_reports_the_same_faults_as_the_filter_in_envoy() {
     // What `check` says after the filter's own words.
     const ADVICE: [&str; 2] = ["; put it in quotes", "; in milliseconds, without a unit or quotes"];
     let settings = [

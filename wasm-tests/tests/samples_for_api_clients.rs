@@ -25,7 +25,7 @@ fn bring(path: &str, token: &str) -> Outgoing {
 }
 
 #[test]
-fn opaque_tokens_count_beside_sessions() {
+fn the_introspection_sample_accepts_opaque_tokens_and_sessions() {
     const NAMES: [&str; 3] = ["x-forwarded-user", "x-forwarded-client", "x-forwarded-email"];
     let (gate, robot) = ("canary-secret-of-the-gate", "canary-secret-of-the-robot");
     let site = InUse::start("introspection.yaml", "https://login.example.com", PUBLIC, |plan, sample| {
@@ -83,7 +83,7 @@ fn pod_token(cluster: &Issuer, audience: &str, namespace: &str, name: &str) -> S
 }
 
 #[test]
-fn pods_call_their_paths_and_users_the_others() {
+fn the_kubernetes_sample_admits_pods_and_users_to_their_paths() {
     // The API server shows its keys for Envoy's own token.
     let (cluster, scratch, asked_with) = (Issuer::start(), Scratch::new("pod"), Arc::new(Mutex::new(Vec::new())));
     let (jwks, seen) = (cluster.jwks().to_string(), Arc::clone(&asked_with));

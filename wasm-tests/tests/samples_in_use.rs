@@ -38,7 +38,7 @@ fn texts<const N: usize>(texts: [&str; N]) -> [Option<String>; N] {
 
 /// The filter cannot see TLS: these lines of the file make Envoy check that it talks to the provider.
 #[test]
-fn a_provider_without_a_trusted_certificate_of_its_own_name_is_not_used() {
+fn a_provider_with_an_untrusted_certificate_is_not_used() {
     type Change = fn(&mut Sample);
     let of_another_name: Change = |sample| {
         sample.trust_the_doors();
@@ -55,7 +55,7 @@ fn a_provider_without_a_trusted_certificate_of_its_own_name_is_not_used() {
 }
 
 #[test]
-fn the_smallest_file_signs_users_in_and_out() {
+fn the_minimal_sample_signs_users_in_and_out() {
     let site = InUse::start("minimal.yaml", "https://accounts.google.com", PUBLIC, |_, _| {});
     site.assert_refused(&UserAgent::default(), Outgoing::fetch("/page"), NO_SESSION);
     let alice = site.signed_in(ALICE, "/page?a=b");
@@ -99,7 +99,7 @@ fn envoy_adds_the_client_secret_and_follows_its_file() {
 }
 
 #[test]
-fn areas_are_for_the_users_of_their_rules() {
+fn the_areas_sample_admits_the_users_of_each_rule() {
     let site = InUse::start("areas.yaml", "https://idp.example.com", PUBLIC, |plan, _| {
         add_user(&mut plan.provider.users, CAROL, &[]);
         add_user(&mut plan.provider.users, DAVE, &[]);
@@ -142,7 +142,7 @@ fn two_providers() -> (InUse, Provider) {
 }
 
 #[test]
-fn users_of_two_providers_pass_by_rules_and_routes() {
+fn the_several_providers_sample_admits_users_by_rules_and_routes() {
     const NAMES: [&str; 2] = ["x-forwarded-user", "x-forwarded-issuer"];
     let (site, partners) = two_providers();
     let visitor = UserAgent::default();
@@ -176,7 +176,7 @@ fn users_of_two_providers_pass_by_rules_and_routes() {
 }
 
 #[test]
-fn members_of_the_organisation_pass_and_its_team_where_the_admins_are() {
+fn the_github_sample_admits_members_and_the_admin_team() {
     let app = Upstream::start();
     let setup = Setup::new(app.port()).workers(1);
     let emulator = Emulator::start(&setup.external_url());
@@ -222,7 +222,7 @@ fn members_of_the_organisation_pass_and_its_team_where_the_admins_are() {
 }
 
 #[test]
-fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
+fn the_chain_sample_lets_envoys_filters_decide_by_the_forwarded_token() {
     /// A filter behind ours has refused: the answer has none of our codes.
     const BEHIND: (u16, Option<&str>) = (403, None);
     let site = InUse::start("chain.yaml", "https://login.example.com", PUBLIC, |plan, _| {
@@ -256,7 +256,7 @@ fn envoys_own_filters_decide_by_the_token_that_is_handed_on() {
 }
 
 #[test]
-fn a_single_page_app_keeps_its_place_and_its_forms() {
+fn the_spa_sample_keeps_fragments_and_forms() {
     let site = InUse::start("spa.yaml", "https://login.example.com", "/assets/app.js", |_, _| {});
     let items = "/api/items";
     for send in [Outgoing::fetch(items), Outgoing::fetch(items).method("POST").body("{}")] {
@@ -299,7 +299,7 @@ fn a_single_page_app_keeps_its_place_and_its_forms() {
 }
 
 #[test]
-fn the_provider_ends_sessions_that_stand_in_the_store() {
+fn the_stored_sample_ends_sessions_by_logout_tokens() {
     let store = Store::start();
     let site = InUse::start("stored.yaml", "https://idp.example.com", PUBLIC, |plan, sample| {
         sample.put("port_value: 7379", &format!("port_value: {}", store.port()));
@@ -319,7 +319,7 @@ fn the_provider_ends_sessions_that_stand_in_the_store() {
 }
 
 #[test]
-fn the_app_creates_its_users_and_refuses_them() {
+fn the_provisioning_sample_creates_and_refuses_users() {
     let directory = UserDirectory::start();
     let site = InUse::start("provisioning.yaml", "https://accounts.google.com", PUBLIC, |_, sample| {
         sample.put("port_value: 3001", &format!("port_value: {}", directory.port()));
@@ -339,7 +339,7 @@ fn the_app_creates_its_users_and_refuses_them() {
 
 /// The provider knows no token exchange, so a rule that asks for one lets nobody pass.
 #[test]
-fn the_app_gets_the_access_token_and_no_request_passes_without_the_token_of_its_rule() {
+fn the_upstream_tokens_sample_forwards_the_tokens_of_its_rules() {
     let issuer = "https://keycloak.example.com/realms/acme";
     let site = InUse::start("upstream-tokens.yaml", issuer, PUBLIC, |_, _| {});
     let alice = site.signed_in(ALICE, "/page");

@@ -35,7 +35,7 @@ const ANSWERS: [(&str, [&str; 2], &str); 21] = [
 ];
 
 #[test]
-fn each_part_of_a_page_gets_an_answer_of_its_kind() {
+fn each_kind_of_browser_request_gets_its_kind_of_response() {
     let site = Site::start();
     let [_, seen] = walk(&site.url("/"), [json!(["open", site.public_page("page")]), json!(["run", KINDS])]);
     let answer = seen["answer"].as_object().expect("answers");
@@ -106,7 +106,7 @@ fn a_service_worker_passes_page_loads_and_fetches_on() {
 }
 
 #[test]
-fn what_is_loaded_ahead_begins_nothing_and_the_page_load_after_it_does() {
+fn a_prefetch_starts_no_sign_in_and_the_page_load_does() {
     let site = Site::start();
     for how in ["prefetch", "prerender"] {
         let rules = format!("{{\"{how}\": [{{\"urls\": [\"/page?a=b\"], \"eagerness\": \"immediate\"}}]}}");

@@ -134,7 +134,7 @@ fn an_invalid_token_ends_no_session() {
 }
 
 #[test]
-fn a_transmitter_with_an_issuer_an_audience_and_keys_of_its_own_speaks_for_the_users_of_its_provider() {
+fn a_separate_transmitter_ends_sessions_of_its_provider() {
     let partners = Issuer::another();
     let own = json!({
         "issuer": partners.url(), "audience": "stream", "jwks_uri": format!("{}{}", partners.url(), Endpoint::Jwks.path()),
@@ -163,7 +163,7 @@ fn a_transmitter_with_an_issuer_an_audience_and_keys_of_its_own_speaks_for_the_u
 }
 
 #[test]
-fn nothing_is_at_the_path_unless_a_provider_has_the_setting() {
+fn security_events_have_no_endpoint_unless_configured() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     let response = world.push_event(0, &revoked(&world.issuer, "alice", |_| {}));

@@ -9,7 +9,7 @@ use wasm_tests::{
 };
 
 #[test]
-fn counters_move_with_what_happens() {
+fn counters_increase_with_sign_ins_requests_and_sign_outs() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     browser.get(&world.url("/page"));
@@ -33,7 +33,7 @@ fn counters_move_with_what_happens() {
 }
 
 #[test]
-fn every_answer_of_ours_has_its_code_in_the_access_log_and_the_user_is_named_there() {
+fn the_access_log_has_the_response_code_and_the_user() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     let mut expected = Vec::new();

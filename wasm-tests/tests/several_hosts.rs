@@ -86,7 +86,7 @@ fn moved(browser: &UserAgent, from: &str, to: &str) -> Vec<Cookie> {
 }
 
 #[test]
-fn each_host_has_sign_ins_and_sessions_of_its_own() {
+fn each_host_has_its_own_sign_ins_and_sessions() {
     let world = world(|_| {});
     let browser = world.browser();
     for name in ["one", "two"] {
@@ -103,7 +103,7 @@ fn each_host_has_sign_ins_and_sessions_of_its_own() {
 }
 
 #[test]
-fn the_session_cookie_of_one_host_opens_no_other() {
+fn a_session_cookie_is_refused_at_another_host() {
     let world = world(|_| {});
     let browser = world.browser();
     sign_in(&world, &browser, &at(&world, "one", "/page"));
@@ -231,7 +231,7 @@ fn rd_leads_to_listed_hosts_and_no_others() {
 }
 
 #[test]
-fn one_session_of_the_domain_counts_at_each_host() {
+fn a_domain_session_is_valid_at_each_configured_host() {
     let world = with_domain();
     let browser = world.browser();
     sign_in(&world, &browser, &at(&world, "two", "/page"));
@@ -253,7 +253,7 @@ fn one_session_of_the_domain_counts_at_each_host() {
 }
 
 #[test]
-fn a_cookie_that_a_sibling_plants_ends_in_a_page_and_signs_nobody_in() {
+fn a_cookie_planted_by_a_sibling_host_creates_no_session() {
     let world = with_sign_in_host();
     let browser = world.browser();
     // Of two cookies with one name, nobody knows which is ours.
@@ -289,7 +289,7 @@ fn a_cookie_that_a_sibling_plants_ends_in_a_page_and_signs_nobody_in() {
 }
 
 #[test]
-fn one_host_signs_in_for_all_and_the_provider_knows_one_redirect_uri() {
+fn a_central_sign_in_host_needs_one_redirect_uri() {
     let world = with_sign_in_host();
     let browser = world.browser();
     let page = at(&world, "two", "/page?a=b");

@@ -72,7 +72,7 @@ fn users_choose_a_provider_and_come_back_to_their_page() {
 }
 
 #[test]
-fn a_link_says_who_signs_in_where_the_operator_lets_it() {
+fn a_link_passes_login_hint_if_configured() {
     let world = world_with(|configuration| configuration["sign_in"] = json!({"pass_parameters": ["login_hint"]}));
     let hinted = "/oauth2/start?rd=/page&login_hint=alice%2Bb%40example.com&domain_hint=x";
     let browser = world.browser();
@@ -123,7 +123,7 @@ fn a_rule_sends_users_to_its_provider_and_refuses_sessions_of_the_other() {
 }
 
 #[test]
-fn signing_out_leads_to_the_provider_of_the_session() {
+fn a_sign_out_redirects_to_the_provider_of_the_session() {
     let world = world();
     // A worker that has no metadata yet does not redirect a sign-out to the provider.
     world.until_ready();
@@ -220,7 +220,7 @@ fn providers_are_added_and_removed_and_sessions_of_the_others_stay() {
 }
 
 #[test]
-fn a_sign_in_that_one_envoy_begins_is_completed_by_another() {
+fn a_sign_in_started_at_one_envoy_completes_at_another() {
     let mut world = world();
     let second = world.add_envoy();
     for at in ProviderName::BOTH {

@@ -14,7 +14,7 @@ use wasm_tests::{
 const DEEP_LINK: &str = "/deep/link?a=1&b=%2F%20x&empty=&c=%C3%BC";
 
 #[test]
-fn a_browser_signs_in_and_comes_back_to_the_very_page() {
+fn a_browser_signs_in_and_returns_to_the_requested_page() {
     let world = World::start();
     let browser = world.browser();
     let sign_in = world.begin(&browser, DEEP_LINK);
@@ -61,7 +61,7 @@ fn a_browser_signs_in_and_comes_back_to_the_very_page() {
 }
 
 #[test]
-fn the_app_gets_every_cookie_but_ours_byte_for_byte() {
+fn the_app_receives_all_other_cookies_unchanged() {
     let world = World::start();
     let (_, session) = world.signed_in();
     let ours = format!("{SESSION_COOKIE}={session}");
@@ -91,7 +91,7 @@ fn the_app_gets_every_cookie_but_ours_byte_for_byte() {
 }
 
 #[test]
-fn the_callback_works_once_and_the_back_button_does_no_harm() {
+fn a_code_is_redeemed_once_and_a_repeated_callback_leads_to_the_page() {
     let world = World::start();
     let browser = world.browser();
     let callback = world.callback_url(&browser, "/page");
@@ -136,7 +136,7 @@ fn the_client_authenticates_as_configured() {
 }
 
 #[test]
-fn configured_scopes_and_parameters_are_asked_for_and_ours_cannot_be_changed() {
+fn the_authorization_request_has_configured_scopes_and_parameters() {
     let world = World::with(|document| {
         document["providers"][0]["scopes"] = json!(["email", "offline_access"]);
         document["providers"][0]["authorization_params"] = json!({"prompt": "select_account", "hd": "a&b=c"});
@@ -151,7 +151,7 @@ fn configured_scopes_and_parameters_are_asked_for_and_ours_cannot_be_changed() {
 }
 
 #[test]
-fn firewalls_before_the_provider_and_before_the_app_find_no_attack_in_what_the_filter_writes() {
+fn urls_and_cookies_of_a_sign_in_match_no_firewall_rule() {
     let world = World::start();
     let is_clean = |text: &str| !text.contains("--") && !text.contains("..");
     for number in 0..100 {

@@ -80,7 +80,7 @@ fn no_other_site_can_sign_a_browser_out() {
 }
 
 #[test]
-fn reserved_paths_that_mean_nothing_are_not_the_apps() {
+fn unknown_reserved_paths_get_404_and_do_not_reach_the_app() {
     let world = World::with(|document| document["rules"] = serde_json::json!([{"prefix": "/", "access": "public"}]));
     let browser = world.browser();
     for path in ["/oauth2", "/oauth2/", "/oauth2/x", "/oauth2/callback/x", "/oauth2/sign_out/", "/oauth2/sign_in_now"] {
@@ -118,7 +118,7 @@ fn assert_signed_out_page(response: &Response, what: &str) {
 }
 
 #[test]
-fn signing_out_signs_out_at_the_provider_by_the_names_of_the_conformance_tests() {
+fn rp_initiated_logout_passes_the_conformance_cases() {
     let world = World::start();
     let registered = world.url("/oauth2/signed_out");
     world.issuer.terms(|terms| terms.post_logout_redirect_uris = Some(vec![registered.clone()]));
@@ -223,7 +223,7 @@ fn without_a_sign_out_at_the_provider_a_page_warns_of_the_session_there() {
 }
 
 #[test]
-fn a_sign_out_right_after_a_start_is_one_at_the_provider_too_or_says_that_it_is_not() {
+fn a_sign_out_after_a_restart_reaches_the_provider_or_warns() {
     let mut world = World::with(|document| document["sign_out"] = json!({"revoke": true}));
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let (browser, session) = world.signed_in();
@@ -316,7 +316,7 @@ fn a_refresh_token_is_revoked_where_configured_and_the_sign_out_waits_for_a_limi
 }
 
 #[test]
-fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
+fn a_copied_session_cookie_is_refused_only_by_the_envoy_of_the_sign_out() {
     let world = World::fleet(2);
     let (browser, session) = world.signed_in();
     let other_device = world.signed_in().0;
@@ -334,7 +334,7 @@ fn a_copy_of_the_cookie_is_signed_out_too_in_this_envoy_and_in_no_other() {
 }
 
 #[test]
-fn an_answer_that_comes_after_the_sign_out_brings_no_session_back() {
+fn a_response_after_the_sign_out_restores_no_session() {
     let mut world = World::with(|document| document["session"]["idle_timeout_seconds"] = json!(600));
     world.add_envoy();
     let (browser, _) = world.signed_in();

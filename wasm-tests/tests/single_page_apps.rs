@@ -84,7 +84,7 @@ fn a_script_without_a_session_receives_the_sign_in_url() {
 }
 
 #[test]
-fn no_way_back_leads_to_another_origin() {
+fn no_rd_parameter_leads_to_another_origin() {
     let world = World::start();
     let own = Url::parse(&world.url("/")).expect("a URL");
     let lines = CORPUS.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"));

@@ -179,7 +179,7 @@ fn headers_of_other_systems_reach_no_app_on_any_path() {
 }
 
 #[test]
-fn headers_of_other_systems_pass_where_the_setting_is_off_and_the_filters_own_are_its_own() {
+fn headers_of_other_systems_pass_without_strip_request_headers() {
     let world = world_of_every_access(|document| document["strip_request_headers"] = json!([]));
     let (_, session) = world.signed_in();
     for (what, request) in claiming(&world, &format!("{SESSION_COOKIE}={session}")) {
@@ -197,7 +197,7 @@ fn headers_of_other_systems_pass_where_the_setting_is_off_and_the_filters_own_ar
 }
 
 #[test]
-fn claims_outside_of_ascii_arrive_as_configured_and_nested_claims_arrive_too() {
+fn non_ascii_and_nested_claims_reach_the_app_as_configured() {
     let world = World::with(|document| {
         document["identity_headers"] = json!({
             "x-plain": {"template": "{name} <{email}>"},
@@ -227,7 +227,7 @@ fn claims_outside_of_ascii_arrive_as_configured_and_nested_claims_arrive_too() {
 }
 
 #[test]
-fn claims_cannot_split_headers_or_pass_for_other_values() {
+fn claims_cannot_inject_headers_or_values() {
     let world = World::start();
     let odd = [
         json!("a@b.example\r\nx-evil: 1"),
@@ -274,7 +274,7 @@ fn claims_cannot_split_headers_or_pass_for_other_values() {
 }
 
 #[test]
-fn headers_of_a_client_about_the_connection_change_nothing() {
+fn forwarding_headers_of_a_client_are_not_trusted() {
     let world = World::start();
     for (name, value) in [
         ("x-forwarded-proto", "https"),
@@ -296,7 +296,7 @@ fn headers_of_a_client_about_the_connection_change_nothing() {
 }
 
 #[test]
-fn an_answer_of_the_app_is_not_taken_for_one_of_the_filter() {
+fn response_headers_of_the_app_are_not_trusted() {
     let world = World::start();
     let (browser, _) = world.signed_in();
     let response = browser

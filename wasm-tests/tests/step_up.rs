@@ -49,7 +49,7 @@ fn assert_serves(site: &Site) {
 }
 
 #[test]
-fn a_session_that_falls_short_goes_through_the_provider_and_comes_back_to_the_page() {
+fn a_step_up_signs_in_again_and_returns_to_the_page() {
     let site = site(&["mfa"], |_| {});
     let browser = UserAgent::default();
     assert_at_app(&site, &site.sign_in(&browser, "/page"), "/page");
@@ -69,7 +69,7 @@ fn a_session_that_falls_short_goes_through_the_provider_and_comes_back_to_the_pa
 }
 
 #[test]
-fn a_first_sign_in_is_strong_at_once() {
+fn a_first_sign_in_satisfies_the_step_up_at_once() {
     let site = site(&["phr", "mfa"], |_| {});
     let browser = UserAgent::default();
     assert_at_app(&site, &site.sign_in(&browser, "/admin"), "/admin");
@@ -78,7 +78,7 @@ fn a_first_sign_in_is_strong_at_once() {
 }
 
 #[test]
-fn a_provider_that_ignores_the_demand_leads_to_a_page_and_to_no_loop() {
+fn a_provider_that_ignores_the_step_up_gives_a_page_and_no_loop() {
     let site = site(&[], |_| {});
     let browser = UserAgent::default();
     let (at, page) = site.sign_in(&browser, "/admin");
@@ -97,7 +97,7 @@ fn a_provider_that_ignores_the_demand_leads_to_a_page_and_to_no_loop() {
 }
 
 #[test]
-fn scripts_and_forms_are_told() {
+fn scripts_and_forms_get_the_step_up_requirements() {
     let site = site(&["phr"], |plan| {
         plan.setup.configuration["providers"][0]["access_token_audiences"] = json!(["https://api.example.com"]);
     });
@@ -126,7 +126,7 @@ fn scripts_and_forms_are_told() {
 
 /// GitHub and other servers without ID tokens do not say how a user has signed in.
 #[test]
-fn a_provider_without_id_tokens_lets_none_pass() {
+fn a_provider_without_id_tokens_cannot_satisfy_a_step_up() {
     let server = OAuth2Server::start(Dialect { user: json!({"sub": "alice", "acr": "phr"}), ..Dialect::default() });
     let world = World::around(Issuer::start(), |setup| {
         setup.workers = 1;

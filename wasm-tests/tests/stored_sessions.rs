@@ -157,7 +157,7 @@ fn while_the_store_does_not_answer_every_request_is_refused_and_then_sessions_go
 }
 
 #[test]
-fn one_of_all_envoys_renews_a_session_and_the_others_find_it() {
+fn one_envoy_renews_a_stored_session_for_all() {
     let store = Store::start();
     let issuer = Issuer::start();
     issuer.terms(|terms| {
@@ -212,7 +212,7 @@ fn a_new_key_takes_over_and_no_session_ends() {
 
 /// Where Envoy hands over bodies while the store is asked, it keeps only so much of them.
 #[test]
-fn an_upload_passes_up_to_what_envoy_keeps_and_is_refused_beyond() {
+fn an_upload_larger_than_envoys_buffer_is_refused() {
     let store = Store::start();
     for (limit, passes) in [(1 << 20, false), (8 << 20, true)] {
         let port = store.port();

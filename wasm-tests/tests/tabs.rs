@@ -82,7 +82,7 @@ fn an_account_switch_in_a_second_tab_replaces_the_whole_identity() {
 }
 
 #[test]
-fn tabs_that_go_step_by_step_all_arrive_at_their_own_page() {
+fn tabs_with_interleaved_steps_all_arrive_at_their_own_page() {
     for count in [6, 20] {
         let world = World::start();
         let browser = world.browser();

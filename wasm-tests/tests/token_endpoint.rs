@@ -37,7 +37,7 @@ fn sign_in(world: &World, answer: Answer) -> Response {
 }
 
 #[test]
-fn refusals_and_nonsense_end_in_a_page() {
+fn token_endpoint_errors_and_malformed_responses_give_a_page() {
     // A client that is refused is not tried by another method, so that each code is sent once.
     let world = World::with(|document| {
         document["providers"][0]["token_endpoint_auth_method"] = json!("client_secret_basic");
@@ -111,7 +111,7 @@ fn refusals_and_nonsense_end_in_a_page() {
 }
 
 #[test]
-fn a_sloppy_token_response_still_signs_in() {
+fn a_nonconforming_token_response_still_signs_in() {
     let world = World::start();
     for (what, answer) in [
         ("token type in odd case", Answer::Edited(|body| body["token_type"] = json!("bEaReR"))),
@@ -143,7 +143,7 @@ fn a_sloppy_token_response_still_signs_in() {
 }
 
 #[test]
-fn silence_and_resets_end_in_503_within_the_timeout() {
+fn an_unresponsive_token_endpoint_gives_503_within_the_timeout() {
     let world = World::with(|document| document["providers"][0]["timeout_ms"] = json!(TIMEOUT.as_millis() as u64));
     for (what, answer) in [
         ("silence", Answer::Hang),
@@ -171,7 +171,7 @@ fn silence_and_resets_end_in_503_within_the_timeout() {
 }
 
 #[test]
-fn a_provider_that_is_gone_costs_new_sign_ins_only() {
+fn an_unavailable_provider_affects_only_new_sign_ins() {
     let mut world = World::start();
     let (browser, _) = world.signed_in();
     let late = world.browser();
@@ -187,7 +187,7 @@ fn a_provider_that_is_gone_costs_new_sign_ins_only() {
 }
 
 #[test]
-fn a_browser_that_leaves_during_the_call_leaves_nothing_behind() {
+fn a_browser_that_disconnects_during_the_token_call_leaks_nothing() {
     let world = World::start();
     for _ in 0..8 {
         let browser = world.browser();
@@ -208,7 +208,7 @@ fn a_browser_that_leaves_during_the_call_leaves_nothing_behind() {
 }
 
 #[test]
-fn many_sign_ins_at_once_get_each_their_own() {
+fn concurrent_sign_ins_each_get_their_own_session() {
     let world = World::start();
     world.issuer.misbehave(Fault::Answer(Endpoint::Token, Answer::Late(Duration::from_millis(100))));
     thread::scope(|scope| {
@@ -227,7 +227,7 @@ fn many_sign_ins_at_once_get_each_their_own() {
 }
 
 #[test]
-fn a_token_endpoint_on_a_host_of_its_own_is_found_at_the_first_sign_in() {
+fn a_token_endpoint_on_another_host_is_resolved_at_the_first_sign_in() {
     let issuer = Issuer::start();
     // Envoy has resolved 127.0.0.1 for the metadata, and meets localhost with the first code.
     let endpoint = format!("http://localhost:{}{}", issuer.port(), Endpoint::Token.path());
@@ -239,7 +239,7 @@ fn a_token_endpoint_on_a_host_of_its_own_is_found_at_the_first_sign_in() {
 }
 
 #[test]
-fn made_up_codes_of_one_address_delay_no_sign_in() {
+fn forged_callbacks_of_one_address_delay_no_sign_in() {
     let world = World::around(Issuer::start(), |setup| {
         setup.connection_manager.insert("xff_num_trusted_hops".into(), json!(1));
     });

@@ -119,7 +119,7 @@ fn every_other_token_is_refused_wherever_the_keys_are_from() {
 }
 
 #[test]
-fn a_token_in_a_cookie_counts_without_a_token_in_the_header_or_a_session() {
+fn the_token_cookie_is_used_without_header_or_session() {
     let world = world(KeySource::Discovered, |document| document["token_cookie"] = json!("token"));
     let good = world.partners.access_token(API, |_| {});
     let get = |path: &str, cookie: &str| Outgoing::new("GET", path).header("cookie", cookie);
@@ -173,7 +173,7 @@ fn a_token_in_a_cookie_counts_without_a_token_in_the_header_or_a_session() {
 }
 
 #[test]
-fn an_issuer_that_is_also_the_provider_takes_no_id_token_as_access_token() {
+fn an_id_token_is_refused_as_an_access_token() {
     let issuer = Issuer::start();
     let entry = json!({"issuer": issuer.url(), "audiences": [API, "https://other.example.com"], "kind": "jwt"});
     let world = World::around(issuer, |setup| {

@@ -172,7 +172,7 @@ fn the_log_and_the_health_page_say_why_a_provider_cannot_be_used() {
 }
 
 #[test]
-fn where_envoy_hides_why_there_is_no_connection_the_log_says_where_it_counts_that() {
+fn a_hidden_connection_failure_is_logged_with_its_envoy_counter() {
     let [nothing, plain, tls] = [(); 3].map(|()| ports::free());
     let _both = Provider::with(&Settings { port: plain, tls: Some(tls), ..Settings::default() });
     let world = World::around(Issuer::start(), |setup| {

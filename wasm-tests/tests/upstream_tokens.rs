@@ -68,7 +68,7 @@ fn forget_failures(world: &World) {
 }
 
 #[test]
-fn each_rule_gets_a_token_of_its_own_which_is_exchanged_once() {
+fn each_rule_has_its_own_token_that_is_exchanged_once() {
     let world = world();
     let (browser, _) = world.signed_in();
     let orders = received(&world, &browser, "/orders/1", HEADER).expect("a token");
@@ -92,7 +92,7 @@ fn each_rule_gets_a_token_of_its_own_which_is_exchanged_once() {
 }
 
 #[test]
-fn the_access_token_itself_goes_in_any_header_and_form() {
+fn the_access_token_can_be_sent_in_any_header_and_format() {
     let world = world();
     let (browser, _) = world.signed_in();
     let own = received(&world, &browser, "/own/1", "x-own");
@@ -102,7 +102,7 @@ fn the_access_token_itself_goes_in_any_header_and_form() {
 }
 
 #[test]
-fn what_a_client_sends_in_the_header_reaches_the_app_on_no_path() {
+fn a_client_cannot_send_the_upstream_token_header() {
     let world = world();
     let (browser, _) = world.signed_in();
     for path in ["/public/x", "/optional", "/page", "/orders/x", "/own/x", "/bearer/x"] {
@@ -146,7 +146,7 @@ fn a_token_that_expires_is_exchanged_anew() {
 }
 
 #[test]
-fn a_refused_exchange_lets_nothing_pass() {
+fn a_refused_exchange_refuses_the_request() {
     let world = world();
     let (browser, _) = world.signed_in();
     let refused = (502, "upstream_token_refused");
@@ -223,7 +223,7 @@ fn a_hostile_answer_gives_no_token() {
 }
 
 #[test]
-fn a_slow_provider_holds_requests_for_a_while_and_then_none_pass() {
+fn requests_wait_for_a_slow_exchange_only_until_the_timeout() {
     let world = world_with(|document| document["providers"][0]["timeout_ms"] = json!(1500));
     let (browser, session) = world.signed_in();
     for answer in [Answer::Hang, Answer::StallAfterHeaders] {
@@ -296,7 +296,7 @@ fn the_token_of_an_api_client_is_exchanged() {
 }
 
 #[test]
-fn tokens_that_the_provider_cannot_know_are_not_exchanged() {
+fn static_tokens_are_not_exchanged() {
     let world = world_with(|document| {
         // `printf %s canary-static-token-of-the-tests | sha256sum`
         let digest = "143302f4400745e5acc0781fb95d8f66b6cbce2c163d4b1bb93109663bac6cbd";

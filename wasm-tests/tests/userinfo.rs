@@ -73,7 +73,7 @@ fn the_real_provider_adds_claims_in_userinfo() {
 }
 
 #[test]
-fn the_real_provider_signs_what_it_adds() {
+fn the_real_provider_adds_claims_in_signed_userinfo() {
     adds_claims(&json!({"userinfo_signed_response_alg": "ES256"}));
 }
 
@@ -104,7 +104,7 @@ fn adds_claims(metadata: &Value) {
 }
 
 #[test]
-fn without_a_valid_answer_no_session_begins() {
+fn an_invalid_userinfo_response_creates_no_session() {
     let world = world();
     let elsewhere = Answer::Redirect(format!("{}/elsewhere", world.issuer.url()));
     let other = Answer::Edited(|body| body["sub"] = json!("mallory"));
@@ -146,7 +146,7 @@ fn without_a_valid_answer_no_session_begins() {
 }
 
 #[test]
-fn a_sloppy_userinfo_response_still_signs_in() {
+fn a_nonconforming_userinfo_response_still_signs_in() {
     let world = world();
     for (what, answer) in [
         ("late, but in time", Answer::Late(Duration::from_millis(200))),
@@ -170,7 +170,7 @@ fn a_sloppy_userinfo_response_still_signs_in() {
 }
 
 #[test]
-fn groups_that_the_id_token_left_out_are_not_made_good() {
+fn omitted_groups_of_the_id_token_are_not_replaced_by_userinfo() {
     let world = world();
     world.issuer.misbehave(Fault::IdToken(|token| token.set("_claim_names", json!({"groups": "src1"}))));
     let (browser, _) = world.signed_in();
@@ -180,7 +180,7 @@ fn groups_that_the_id_token_left_out_are_not_made_good() {
 }
 
 #[test]
-fn each_renewal_asks_anew_and_trouble_ends_no_session() {
+fn a_renewal_requests_userinfo_and_its_failure_ends_no_session() {
     let world = world();
     let (browser, _) = world.signed_in();
     assert_eq!(seen(&world, &browser, "/admin", "x-forwarded-groups").as_deref(), Some("staff,admins"));

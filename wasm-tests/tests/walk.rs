@@ -13,7 +13,7 @@ fn page(site: &Site, html: &str) -> String {
 }
 
 #[test]
-fn twenty_tabs_are_opened_at_once_with_a_session_at_the_provider() {
+fn the_test_browser_opens_twenty_tabs_at_once() {
     let site = Site::start();
     let tabs: Vec<String> = (0..20).map(|tab| site.url(&format!("/tab/{tab}?q={tab}"))).collect();
     let (user, password) = ALICE;
@@ -32,7 +32,7 @@ fn twenty_tabs_are_opened_at_once_with_a_session_at_the_provider() {
 }
 
 #[test]
-fn a_form_of_the_app_is_filled_in_and_a_fragment_is_seen() {
+fn the_test_browser_fills_in_forms_and_sees_fragments() {
     let site = Site::start();
     let form = page(
         &site,
@@ -57,7 +57,7 @@ fn a_form_of_the_app_is_filled_in_and_a_fragment_is_seen() {
 }
 
 #[test]
-fn a_script_leads_on_and_the_provider_asks_before_a_sign_out() {
+fn the_test_browser_runs_scripts_and_confirms_a_sign_out() {
     let bye = "/public/bye";
     let site = Site::with(|plan| {
         plan.provider.clients[0]["post_logout_redirect_uris"] = json!([format!("{}{bye}", plan.origin)]);

@@ -30,7 +30,7 @@ const KEY: (&str, &str) = ("VESTIBULE_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBk
 const SECRET: (&str, &str) = ("OIDC_CLIENT_SECRET", "of-the-client");
 
 #[test]
-fn the_exit_status_says_whether_the_filter_would_start() {
+fn the_exit_status_tells_a_valid_configuration_from_an_invalid_one() {
     let valid = vestibule(&["check", SAMPLE], "", &[KEY, SECRET]);
     assert_eq!(status(&valid), Some(0), "{valid:?}");
     assert!(printed(&valid).starts_with(&format!("{SAMPLE}: the filter vestibule is valid\n")), "{valid:?}");
@@ -63,7 +63,7 @@ fn standard_input_and_a_file_of_variables_are_read() {
 }
 
 #[test]
-fn a_conversion_prints_the_document_and_what_is_missing_apart() {
+fn a_conversion_prints_the_document_to_stdout_and_notes_to_stderr() {
     let options = "provider = 'oidc'\noidc_issuer_url = 'https://login.example.com'\nclient_id = 'app'\n\
                    redirect_url = 'https://app.example.com/oauth2/callback'\nemail_domains = ['*']\n";
     let converted = vestibule(&["convert", "oauth2-proxy", "-"], options, &[]);

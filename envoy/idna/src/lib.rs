@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_ascii_in_any_case() {
+    fn accepts_ascii_domains_and_lower_cases_them() {
         let cases = [
             ("", ""),
             ("app.example.com", "app.example.com"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn refuses_non_ascii_and_forbidden_characters() {
         for domain in ["münchen.example", "a\u{3002}b", "xn--", "a.xn--z.b", "xn--mnchen-3ya\u{ad}"] {
             assert_eq!(ascii(domain), None, "{domain}");
         }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_others_write() {
+    fn decodes_the_punycode_samples_of_rfc_3492() {
         // RFC 3492, 7.1, and shorter ones.
         let labels = [
             ("egbpdaj6bu4bxfgehfvwxn", "ليهمابتكلموشعربي؟"),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_nobody_writes() {
+    fn refuses_malformed_punycode() {
         let joiner_first = "1ug";
         let too_long = "a".repeat(MAX + 1);
         for text in ["", "-", "abc-", "-tda", "z", "99999999", "t!a", "zn7c", joiner_first, &too_long] {

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_that_of_the_version_and_of_a_commit() {
+    fn a_release_tag_names_the_version_of_an_unmodified_commit() {
         let source = |revision: &str| Source {
             version: "1.2.3".to_owned(),
             revision: revision.to_owned(),

@@ -40,7 +40,7 @@ fn read_back(image: &Image, name: &str) -> Value {
 }
 
 #[test]
-fn another_reader_finds_the_module_in_the_last_layer_of_a_plain_manifest() {
+fn an_independent_reader_finds_the_module_in_the_last_image_layer() {
     let module = module();
     let image = Image::of(&module, &source()).unwrap();
     let read = read_back(&image, "image");
@@ -77,7 +77,7 @@ fn the_same_module_of_the_same_commit_gives_the_same_bytes() {
 }
 
 #[test]
-fn what_an_image_replaces_is_gone() {
+fn writing_an_image_removes_the_blobs_of_the_previous_one() {
     let first = Image::of(b"first", &source()).unwrap();
     let second = Image::of(b"second", &source()).unwrap();
     let _ = read_back(&first, "replaced");

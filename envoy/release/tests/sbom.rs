@@ -78,7 +78,7 @@ fn linked() -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn it_names_every_crate_of_the_module_and_none_of_tests() {
+fn the_sbom_lists_every_linked_crate_and_no_test_dependency() {
     let document = document();
     let components = components(&document);
     let linked = linked();
@@ -131,7 +131,7 @@ fn each_crate_has_its_licence_and_the_checksum_of_the_lock_file() {
 }
 
 #[test]
-fn its_parts_fit_together() {
+fn the_sbom_references_only_components_that_it_lists() {
     let document = document();
     assert_eq!((&document["bomFormat"], &document["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
     let module = &document["metadata"]["component"];
@@ -171,7 +171,7 @@ fn the_texts_of_licences_name_every_crate_that_has_one() {
 }
 
 #[test]
-fn the_provenance_names_what_was_built_and_from_what() {
+fn the_provenance_names_the_module_and_its_source_commit() {
     let tools = tools();
     let statement = provenance::statement(&[("vestibule.wasm".to_owned(), "b".repeat(64))], &source(), &tools);
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");

@@ -47,7 +47,7 @@ fn a_claim_matches_as_one_of_the_values_or_a_list_that_contains_one() {
 }
 
 #[test]
-fn an_email_address_counts_only_if_it_is_verified() {
+fn an_email_condition_matches_only_a_verified_address() {
     let token = |email: &Value, verified: &Value| Token(json!({ "email": email, "email_verified": verified }));
     let conditions = [
         Condition::Email(texts(&["Alice@Example.com"])),
@@ -80,7 +80,7 @@ fn an_email_address_counts_only_if_it_is_verified() {
 }
 
 #[test]
-fn a_missing_address_never_fulfils_a_negated_condition() {
+fn a_negated_email_condition_fails_without_a_verified_address() {
     let is_other = Conditions(vec![Condition::Not(Box::new(Condition::Any(vec![
         Condition::Email(vec!["trainee@example.com".to_owned()]),
         claim("groups", json!(["guests"])),

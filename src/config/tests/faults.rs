@@ -33,7 +33,7 @@ fn every_fault_names_its_place_and_the_expected_value() {
 }
 
 #[test]
-fn no_fault_of_a_listed_token_shows_it_or_its_digest() {
+fn a_fault_of_a_static_token_shows_neither_token_nor_digest() {
     let mut seen = 0;
     for (pointer, value, _) in cases().into_iter().filter(|(pointer, ..)| *pointer == "/static_tokens") {
         let given = value.as_ref().and_then(|tokens| tokens.pointer("/0/sha256")?.as_str().map(str::to_owned));
@@ -47,7 +47,7 @@ fn no_fault_of_a_listed_token_shows_it_or_its_digest() {
 }
 
 #[test]
-fn what_a_jwk_says_against_its_use_is_reported_at_the_jwk() {
+fn a_jwk_that_does_not_permit_signing_is_reported_at_its_setting() {
     let keys: Vec<Value> = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
     let report = |key: usize, name: &str, value: Value, alg: Option<&str>| {
         let mut jwk = keys[key].clone();
@@ -83,7 +83,7 @@ fn what_a_jwk_says_against_its_use_is_reported_at_the_jwk() {
 }
 
 #[test]
-fn what_is_shown_of_a_provider_is_bounded() {
+fn logo_email_domains_and_css_class_of_a_provider_are_bounded() {
     let logo = "x".repeat(8193);
     assert_eq!(
         faults(&example_with("/providers/0/logo", Some(json!(logo)))),
@@ -101,7 +101,7 @@ fn what_is_shown_of_a_provider_is_bounded() {
 }
 
 #[test]
-fn a_method_that_sends_a_secret_needs_one() {
+fn a_token_endpoint_method_with_a_secret_requires_client_secret() {
     let mut document = example_with("/providers/0/client_secret", None);
     document["providers"][0]["token_endpoint_auth_method"] = json!("client_secret_post");
     assert_eq!(
@@ -111,7 +111,7 @@ fn a_method_that_sends_a_secret_needs_one() {
 }
 
 #[test]
-fn authorization_app_as_default_is_refused_with_rules_for_tokens() {
+fn authorization_app_is_refused_with_rules_that_read_bearer_tokens() {
     for (field, value) in [("access", json!("bearer")), ("scopes", json!(["read"]))] {
         let mut document = example_with("/authorization", Some(json!("app")));
         document["rules"] = json!([{ "path": "/api/*", "access": "required" }]);
@@ -124,7 +124,7 @@ fn authorization_app_as_default_is_refused_with_rules_for_tokens() {
 }
 
 #[test]
-fn a_transmitter_of_security_events_has_keys_and_an_issuer_of_its_own() {
+fn security_events_without_jwks_uri_or_with_invalid_values_are_faults() {
     let mut document = example();
     document["allow_on_headers_stop_iteration"] = json!(true);
     document["providers"] = json!([
@@ -166,7 +166,7 @@ fn ineffective_settings_are_refused() {
 }
 
 #[test]
-fn identity_headers_have_no_other_use() {
+fn an_identity_header_cannot_be_a_header_with_another_meaning() {
     const TAKEN: &str = "expected a header that has no other use";
     for name in [
         "Authorization",
@@ -272,7 +272,7 @@ fn reports_ten_faults_at_once_in_the_order_of_their_paths() {
 }
 
 #[test]
-fn errors_are_listed_individually() {
+fn faults_can_be_enumerated_with_their_paths() {
     let errors = Config::parse(b"{}", &env).err().unwrap();
     let paths: Vec<_> = errors.faults().iter().map(|fault| fault.path.to_string()).collect();
     assert_eq!(paths, ["cluster", "external_url", "providers", "session"]);

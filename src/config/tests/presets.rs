@@ -49,7 +49,7 @@ fn values(file: &Value, all: bool) -> Value {
 }
 
 #[test]
-fn every_preset_is_a_provider_once_its_variables_have_values() {
+fn every_preset_with_its_variables_is_a_valid_provider() {
     for name in preset::NAMES {
         let file: Value = serde_json::from_str(preset::file(name)).unwrap();
         let known = ["needs_secret", "provider", "variables", "variants"];
@@ -80,7 +80,7 @@ fn the_page_on_providers_shows_every_preset() {
 }
 
 #[test]
-fn variables_go_into_urls() {
+fn preset_variables_are_substituted_into_the_issuer_url() {
     let issuer = |given: Value| provider(&given).issuer().as_str().to_owned();
     for (given, expected) in [
         (json!({"preset": "google"}), "https://accounts.google.com"),
@@ -98,7 +98,7 @@ fn variables_go_into_urls() {
 }
 
 #[test]
-fn a_condition_on_addresses_that_none_can_meet_is_named_at_start() {
+fn warns_of_email_conditions_where_the_provider_omits_email_verified() {
     let warnings = |provider: Value, allow: Value| {
         let mut document = with(&provider);
         document["rules"] = json!([{"prefix": "/", "access": "required", "allow": allow}]);
@@ -125,7 +125,7 @@ fn a_condition_on_addresses_that_none_can_meet_is_named_at_start() {
 }
 
 #[test]
-fn a_tenant_of_microsoft_is_a_guid_or_all() {
+fn the_microsoft_tenant_is_a_guid_common_or_organizations() {
     let with = |tenant: &str| with(&json!({"preset": "microsoft", "with": {"tenant": tenant}}));
     for tenant in ["contoso.onmicrosoft.com", "consumers", "Common", "00000000-0000-0000-0000-00000000000", ""] {
         assert!(
@@ -163,7 +163,7 @@ fn microsoft_has_an_issuer_for_every_tenant() {
 }
 
 #[test]
-fn a_domain_of_google_is_asked_for_and_demanded() {
+fn a_google_domain_is_requested_and_enforced() {
     let google = |more: Value| {
         let mut given = json!({"preset": "google", "with": {"hd": "Example.com"}});
         given.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -189,7 +189,7 @@ fn a_domain_of_google_is_asked_for_and_demanded() {
 }
 
 #[test]
-fn what_the_operator_says_counts_and_maps_are_completed() {
+fn explicit_settings_override_a_preset_and_maps_are_merged() {
     let google = provider(&json!({
         "preset": "google", "title": "Work", "scopes": ["email"], "authorization_params": {"prompt": "login", "hd": "example.com"},
     }));
@@ -214,7 +214,7 @@ fn what_the_operator_says_counts_and_maps_are_completed() {
 }
 
 #[test]
-fn a_missing_secret_is_named_where_the_provider_takes_no_client_without_one() {
+fn a_preset_that_requires_a_client_secret_reports_a_missing_one() {
     let without_secret = |given: &Value| {
         let mut document = with(given);
         document["providers"][0].as_object_mut().unwrap().remove("client_secret");
@@ -250,7 +250,7 @@ fn a_missing_secret_is_named_where_the_provider_takes_no_client_without_one() {
 }
 
 #[test]
-fn a_preset_that_lacks_something_says_what() {
+fn an_unknown_preset_or_missing_preset_variable_is_reported() {
     for (given, expected) in [
         (
             json!({"preset": "googel"}),
@@ -340,7 +340,7 @@ fn a_preset_that_lacks_something_says_what() {
 }
 
 #[test]
-fn a_provider_that_cannot_meet_a_demand_is_named() {
+fn warns_of_a_provider_that_cannot_satisfy_a_rule() {
     let warnings = |provider: Value, more: Value| {
         let mut document = with(&provider);
         document["rules"] = json!([{"prefix": "/", "access": "required"}]);

@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_at_any_place_is_read_without_a_panic(document in almost()) {
+    fn a_document_with_any_value_at_any_path_is_read_without_a_panic(document in almost()) {
         read(&document);
     }
 }

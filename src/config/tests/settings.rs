@@ -295,7 +295,7 @@ fn github_needs_neither_issuer_nor_scopes() {
 
 /// A condition with `not` would hold for everybody where nothing can be found.
 #[test]
-fn nothing_may_look_into_an_object_that_counts_as_a_list() {
+fn conditions_and_headers_cannot_read_below_an_object_keys_claim() {
     let fault = |rule: Value| {
         let mut document = example();
         document["providers"][0]["object_keys"] = json!(["/app/roles"]);
@@ -314,7 +314,7 @@ fn nothing_may_look_into_an_object_that_counts_as_a_list() {
 }
 
 #[test]
-fn warns_of_doors_that_stand_open() {
+fn warns_of_unrestricted_tenants_domains_and_injected_secrets() {
     let warnings = |provider: Value| {
         let mut document = example();
         let mut provider = provider;
@@ -362,7 +362,7 @@ fn warns_of_a_secret_too_short_to_sign_with() {
 }
 
 #[test]
-fn warns_of_a_look_on_a_page_that_never_comes() {
+fn warns_of_provider_choice_settings_with_a_single_provider() {
     let warning = "providers: `logo`, `css_class` and `email_domains` have no effect where there is one provider";
     let svg = "<svg xmlns='http://www.w3.org/2000/svg'></svg>";
     for (name, value) in [("css_class", json!("a")), ("email_domains", json!(["example.com"])), ("logo", json!(svg))] {
@@ -511,7 +511,7 @@ fn warns_of_ineffective_settings() {
 }
 
 #[test]
-fn warns_of_tokens_that_no_rule_reads() {
+fn warns_of_bearer_tokens_that_no_rule_reads() {
     let mut document = example();
     document["static_tokens"] = json!([{"name": "ci", "sha256": DIGEST}]);
     document["authorization"] = json!("app");
@@ -566,7 +566,7 @@ fn object_of(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_client_authenticates_as_method_and_secret_say() {
+fn client_authentication_follows_the_configured_method_and_secret() {
     let provider = |method: Option<&str>, secret: bool| {
         let mut document = example();
         if let Some(method) = method {
@@ -596,7 +596,7 @@ fn everything_is_public_only_by_an_explicit_pattern() {
 }
 
 #[test]
-fn a_word_of_digits_may_be_a_number() {
+fn unauthenticated_401_may_be_a_number_or_a_string() {
     let with = |answer: Value| {
         let rule = json!({"path": "/a", "access": "required", "unauthenticated": answer});
         printed(&settings(&example_with("/rules/0", Some(rule))))

@@ -17,7 +17,7 @@ fn document(external_url: Value, cookie_domain: Option<&str>, central: Option<&s
 }
 
 #[test]
-fn the_hosts_are_those_of_the_domain() {
+fn external_urls_must_be_hosts_of_the_cookie_domain() {
     let several = || json!(["https://a.example.com", "https://b.example.net", "https://*.example.net"]);
     for (external_url, domain, central, report) in [
         (
@@ -58,7 +58,7 @@ fn the_hosts_are_those_of_the_domain() {
 }
 
 #[test]
-fn the_first_origin_without_a_star_is_the_home() {
+fn the_first_origin_without_a_wildcard_is_the_home_origin() {
     for (external_url, central, home, others) in [
         (json!("https://a.example.com/"), None, "https://a.example.com", vec![]),
         (json!(["https://a.example.com"]), None, "https://a.example.com", vec![]),
@@ -88,7 +88,7 @@ fn the_first_origin_without_a_star_is_the_home() {
 }
 
 #[test]
-fn other_hosts_and_a_list_of_one_leave_sessions_good_and_the_domain_does_not() {
+fn added_hosts_keep_sessions_valid_and_a_cookie_domain_does_not() {
     let config = |external_url, domain| settings(&document(external_url, domain, None));
     let of = |config: &crate::config::Config| (config.fingerprint.clone(), config.session.cookies.name().to_owned());
     let one = of(&config(json!("https://a.example.com"), None));
@@ -98,7 +98,7 @@ fn other_hosts_and_a_list_of_one_leave_sessions_good_and_the_domain_does_not() {
 }
 
 #[test]
-fn a_url_of_any_host_need_not_be_a_listed_target() {
+fn return_to_cannot_list_a_url_of_the_apps_own_hosts() {
     let mut document = document(json!(["https://a.example.com", "https://*.b.example.com"]), None, None);
     document["sign_in"] =
         json!({ "return_to": ["https://x.b.example.com/", "https://other.example.com/", "https://a.example.com/y"] });
@@ -108,7 +108,7 @@ fn a_url_of_any_host_need_not_be_a_listed_target() {
 }
 
 #[test]
-fn rules_know_the_port_that_all_origins_have() {
+fn rules_use_the_port_that_all_origins_share() {
     let port = |external_url| settings(&document(external_url, None, None)).origins.port();
     assert_eq!(port(json!("https://a.example.com:8443")), Some(8443));
     assert_eq!(port(json!(["https://a.example.com:8443", "https://*.b.example.com:8443"])), Some(8443));

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_what_is_known_and_the_subject_where_it_is_asked_for() {
+    fn an_audit_line_has_the_known_fields_and_the_subject_if_configured() {
         let event = refused("admins", "42");
         assert_eq!(line(&event, AuditLog::None), None);
         let rest = r#""session":"abababababababababababababababab","request_id":"42"}"#;
@@ -133,7 +133,7 @@ mod tests {
 
     /// Whatever comes from outside is one JSON string, in one line, and reads back as it was.
     #[test]
-    fn no_text_breaks_a_line() {
+    fn an_audit_line_escapes_arbitrary_text() {
         for text in [
             "",
             "plain",

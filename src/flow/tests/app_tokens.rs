@@ -59,7 +59,7 @@ fn gives(world: &mut World, token: &'static str) {
 const FORGED: [&[&str]; 3] = [&[], &["Basic bWU6bWU="], &["Basic bWU6bWU=", "Basic eDp5"]];
 
 #[test]
-fn the_app_gets_the_session_s_token_whatever_the_client_sends() {
+fn the_app_receives_the_sessions_token_in_place_of_the_clients() {
     let mut world = world("access_token");
     world.sign_in("/");
     for lines in FORGED {
@@ -76,7 +76,7 @@ fn the_app_gets_the_session_s_token_whatever_the_client_sends() {
 }
 
 #[test]
-fn what_nobody_in_particular_sends_never_passes_for_ours() {
+fn an_unauthenticated_clients_authorization_passes_only_with_keep() {
     let preflight = [
         (":method", "OPTIONS"),
         (":path", "/"),
@@ -99,7 +99,7 @@ fn what_nobody_in_particular_sends_never_passes_for_ours() {
 }
 
 #[test]
-fn a_program_s_token_goes_on_only_where_it_is_wanted() {
+fn an_api_clients_token_is_forwarded_only_where_configured() {
     for (by_default, access, listed) in
         [("keep", true, true), ("strip", false, false), ("access_token", true, false), ("id_token", false, false)]
     {
@@ -117,7 +117,7 @@ fn a_program_s_token_goes_on_only_where_it_is_wanted() {
 }
 
 #[test]
-fn where_readers_disagree_about_the_path_the_app_gets_nothing() {
+fn no_token_is_forwarded_where_ambiguous_rules_differ() {
     let mut world = world("access_token");
     world.sign_in("/");
     for path in ["/at/../kept/x", "/at//x", "/at/%2e%2e/x", "/kept;/x"] {
@@ -133,7 +133,7 @@ fn where_readers_disagree_about_the_path_the_app_gets_nothing() {
 }
 
 #[test]
-fn a_token_that_is_over_and_not_renewed_is_never_sent() {
+fn an_expired_access_token_is_never_forwarded() {
     let mut world = world("access_token");
     world.sign_in("/");
     world.advance(599);
@@ -189,7 +189,7 @@ fn a_short_access_token_is_renewed_before_it_ends() {
 }
 
 #[test]
-fn an_access_token_that_is_too_short_to_renew_is_named_once_and_not_renewed_all_the_time() {
+fn a_very_short_access_token_is_logged_once_and_not_renewed_repeatedly() {
     let is_its = |event: &&Event| event.counter() == "vestibule_short_access_tokens";
     for seconds in [0, 1, 4] {
         let mut world = lasting(seconds);
@@ -206,7 +206,7 @@ fn an_access_token_that_is_too_short_to_renew_is_named_once_and_not_renewed_all_
 }
 
 #[test]
-fn a_renewed_session_hands_on_the_new_token() {
+fn a_renewed_session_forwards_the_new_token() {
     let mut world = world("access_token");
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -223,7 +223,7 @@ fn a_renewed_session_hands_on_the_new_token() {
 }
 
 #[test]
-fn a_stored_session_hands_on_its_token_too() {
+fn a_stored_session_forwards_its_token() {
     let mut world = world_with("access_token", &[("session", json!({ "store": { "cluster": "webdis" } }))]);
     world.sign_in("/");
     assert_eq!(sent(&mut world, "/", FORGED[1]), ["Bearer at"]);
@@ -232,7 +232,7 @@ fn a_stored_session_hands_on_its_token_too() {
 }
 
 #[test]
-fn a_token_that_is_newly_wanted_comes_with_the_next_renewal() {
+fn a_newly_configured_token_is_forwarded_after_the_next_renewal() {
     let more = [("sign_out", json!({ "at_provider": false }))];
     for (wanted, token) in [("access_token", "Bearer at"), ("id_token", "Bearer ey")] {
         let mut world = world_with("keep", &more);
@@ -247,7 +247,7 @@ fn a_token_that_is_newly_wanted_comes_with_the_next_renewal() {
 }
 
 #[test]
-fn an_id_token_is_renewed_before_its_own_end_where_the_app_wants_it() {
+fn a_forwarded_id_token_is_renewed_before_it_expires() {
     let mut world = world("id_token");
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -269,7 +269,7 @@ fn an_id_token_is_renewed_before_its_own_end_where_the_app_wants_it() {
 }
 
 #[test]
-fn tokens_are_kept_only_where_somebody_wants_them() {
+fn a_session_keeps_tokens_only_if_a_setting_forwards_them() {
     let long = "x".repeat(5000);
     let cookies = |by_default: &str, more: &[(&str, Value)]| {
         let token = long.clone();
@@ -292,7 +292,7 @@ fn tokens_are_kept_only_where_somebody_wants_them() {
 }
 
 #[test]
-fn a_token_that_could_not_stand_in_a_header_is_not_handed_on() {
+fn a_token_that_is_no_valid_header_value_is_not_forwarded() {
     for token in ["a b", "a\r\nx-admin: 1", "é", "a,b", "\"a\"", &"x".repeat(16 * 1024 + 1)] {
         let mut world = world("access_token");
         let token = token.to_owned();
@@ -306,7 +306,7 @@ fn a_token_that_could_not_stand_in_a_header_is_not_handed_on() {
 }
 
 #[test]
-fn what_does_not_fit_is_left_out_in_order() {
+fn a_large_session_omits_the_id_token_first_then_the_access_token() {
     for (length, expected) in [
         (5000, &[][..]),
         (14_700, &[Event::LeftOut(OptionalToken::IdToken)]),
@@ -331,7 +331,7 @@ fn what_does_not_fit_is_left_out_in_order() {
 }
 
 #[test]
-fn filter_state_says_who_it_is_and_by_which_rule() {
+fn filter_state_contains_the_claims_of_the_user_and_the_rule() {
     let state = json!({
         "claims": {
             "tenant": "/org/id",

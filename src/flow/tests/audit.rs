@@ -199,7 +199,7 @@ fn each_sign_in_refusal_refresh_and_sign_out_is_one_line() {
 }
 
 #[test]
-fn no_line_has_a_secret_and_none_a_subject_that_nobody_asked_for() {
+fn audit_lines_contain_no_secret_and_a_subject_only_if_configured() {
     for (what, happens) in cases() {
         let mut world = world();
         world.sign_in("/");

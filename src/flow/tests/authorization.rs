@@ -74,7 +74,7 @@ fn modes() -> Value {
 }
 
 #[test]
-fn every_access_mode_for_somebody_and_for_nobody() {
+fn each_access_mode_decides_requests_with_and_without_a_session() {
     let mut nobody = world(modes());
     for (path, page, program) in [
         ("/internal/x", (403, "denied"), (403, "denied")),
@@ -108,7 +108,7 @@ fn every_access_mode_for_somebody_and_for_nobody() {
 }
 
 #[test]
-fn what_nobody_may_open_is_closed_to_whoever_comes_and_however() {
+fn a_deny_rule_refuses_every_kind_of_request() {
     let mut world = signed_in(modes());
     let preflight =
         [("origin", "https://a.example"), ("access-control-request-method", "PUT"), ("x-request-id", "r-1")];
@@ -132,7 +132,7 @@ fn what_nobody_may_open_is_closed_to_whoever_comes_and_however() {
 }
 
 #[test]
-fn who_may_pass_by_what_is_claimed_of_them() {
+fn conditions_decide_by_the_claims_of_the_user() {
     let cases: [(&str, Value, Value, bool); 30] = [
         ("email", json!({ "emails": ["Alice@example.com"] }), json!({}), true),
         ("another email", json!({ "emails": ["bob@example.com"] }), json!({}), false),
@@ -209,7 +209,7 @@ fn areas() -> Value {
 }
 
 #[test]
-fn both_the_provider_and_the_rule_must_allow_it() {
+fn a_user_must_satisfy_the_conditions_of_the_provider_and_the_rule() {
     let mut document = super::world::document();
     document["providers"][0]["allow"] = json!({ "allowed_domains": ["example.com"] });
     let mut world = World::ready_with(&[("rules", areas()), ("providers", document["providers"].clone())]);
@@ -241,7 +241,7 @@ fn both_the_provider_and_the_rule_must_allow_it() {
 }
 
 #[test]
-fn whoever_may_not_pass_is_told_so_and_can_come_as_somebody_else() {
+fn a_refused_user_gets_403_and_can_sign_in_with_another_account() {
     let mut world = world(areas());
     world.provider.claims = claiming(json!({ "groups": ["staff"] }));
     world.sign_in("/oauth2/start?rd=/");
@@ -271,7 +271,7 @@ fn whoever_may_not_pass_is_told_so_and_can_come_as_somebody_else() {
 }
 
 #[test]
-fn a_provider_that_knows_no_choice_of_accounts_is_asked_to_sign_them_in_anew() {
+fn a_provider_without_select_account_receives_prompt_login() {
     let mut document = super::world::document();
     document["providers"][0]["authorization_params"] = json!({ "prompt": "consent" });
     let mut world = World::with(&document);
@@ -284,7 +284,7 @@ fn a_provider_that_knows_no_choice_of_accounts_is_asked_to_sign_them_in_anew() {
 }
 
 #[test]
-fn nothing_but_the_choice_of_an_account_can_be_asked_for_from_outside() {
+fn a_start_link_can_set_no_prompt_but_select_account() {
     let mut world = world(areas());
     for query in ["prompt=none", "prompt=consent", "prompt=select_account&prompt=none", "prompt=select_account%20none"]
     {
@@ -294,7 +294,7 @@ fn nothing_but_the_choice_of_an_account_can_be_asked_for_from_outside() {
 }
 
 #[test]
-fn groups_that_the_provider_left_out_are_never_taken_for_none() {
+fn a_group_condition_refuses_a_user_with_omitted_groups() {
     for overage in
         [json!({ "groups": null, "hasgroups": true }), json!({ "groups": null, "_claim_names": { "groups": "src1" } })]
     {
@@ -315,7 +315,7 @@ fn groups_that_the_provider_left_out_are_never_taken_for_none() {
 }
 
 #[test]
-fn claims_that_only_rules_look_at_are_in_the_session_and_nowhere_else() {
+fn claims_read_only_by_rules_are_kept_and_not_disclosed() {
     let mut world = world(json!([
         { "path": "/a", "access": "required", "allow": { "claims": { "/realm_access/roles": ["admin"], "tier": [2] } } },
         { "path": "/b", "access": "required", "allow": { "claims": { "other": ["x"] } } },
@@ -334,7 +334,7 @@ fn claims_that_only_rules_look_at_are_in_the_session_and_nowhere_else() {
 }
 
 #[test]
-fn a_renewal_that_takes_a_group_away_denies_from_then_on() {
+fn a_renewal_that_removes_a_group_revokes_access() {
     let mut world = world(areas());
     world.provider.refreshes = true;
     world.sign_in("/oauth2/start?rd=/");
@@ -361,7 +361,7 @@ fn a_renewal_that_takes_a_group_away_denies_from_then_on() {
 }
 
 #[test]
-fn whoever_is_not_signed_in_is_answered_as_the_rule_says() {
+fn the_unauthenticated_setting_of_a_rule_chooses_the_response() {
     let mut world = world(modes());
     let html = ("accept", "text/html");
     type Headers = [(&'static str, &'static str)];
@@ -394,7 +394,7 @@ fn whoever_is_not_signed_in_is_answered_as_the_rule_says() {
 }
 
 #[test]
-fn nobody_is_sent_to_sign_in_by_a_script_either_where_the_rule_says_401() {
+fn the_401_page_of_a_rule_contains_no_redirecting_script() {
     let mut world = World::ready_with(&[("rules", modes()), ("sign_in", json!({ "keep_fragment": true }))]);
     let quiet = world.visit("/api/x").reply();
     assert_eq!((quiet.status, page(&quiet).contains("<script")), (401, false), "{}", page(&quiet));
@@ -403,7 +403,7 @@ fn nobody_is_sent_to_sign_in_by_a_script_either_where_the_rule_says_401() {
 }
 
 #[test]
-fn a_form_is_kept_whatever_the_rule_says_of_pages() {
+fn a_form_is_kept_with_each_unauthenticated_setting() {
     for answer in ["auto", "redirect", "401"] {
         let mut world = World::ready_with(&[
             ("rules", json!([{ "access": "required", "unauthenticated": answer }])),
@@ -426,7 +426,7 @@ fn a_form_is_kept_whatever_the_rule_says_of_pages() {
 }
 
 #[test]
-fn a_bearer_token_is_no_session_where_anybody_may_pass() {
+fn an_unaccepted_bearer_token_is_refused_on_optional_paths() {
     let mut world = signed_in(modes());
     let bearing = |path| [(":method", "GET"), (":path", path), ("authorization", "Bearer x")];
     assert_eq!(world.send(&bearing("/news/x")).code(), (401, "bearer_not_accepted"));
@@ -438,7 +438,7 @@ fn a_bearer_token_is_no_session_where_anybody_may_pass() {
 }
 
 #[test]
-fn where_anybody_may_pass_nobody_is_believed_who_only_says_so() {
+fn a_forged_identity_is_ignored_on_optional_paths() {
     let mut world = world(modes());
     let forged =
         [(":method", "GET"), (":path", "/news/x"), ("x-forwarded-user", "alice"), ("cookie", "__Host-vestibule=x")];
@@ -450,7 +450,7 @@ fn where_anybody_may_pass_nobody_is_believed_who_only_says_so() {
 }
 
 #[test]
-fn a_preflight_passes_wherever_somebody_might() {
+fn a_preflight_passes_except_where_a_rule_denies_all() {
     let mut world = world(modes());
     let preflight = |path| {
         [
@@ -467,7 +467,7 @@ fn a_preflight_passes_wherever_somebody_might() {
 }
 
 #[test]
-fn what_is_doubtful_is_held_to_all_that_it_may_be() {
+fn an_ambiguous_path_must_satisfy_every_rule_that_may_apply() {
     let mut world = signed_in(areas());
     world.provider.claims = claiming(json!({ "groups": ["staff"] }));
     // This session still has both groups, from its sign-in.
@@ -482,7 +482,7 @@ fn what_is_doubtful_is_held_to_all_that_it_may_be() {
 }
 
 #[test]
-fn our_own_paths_are_open_to_those_who_may_not_pass() {
+fn reserved_paths_are_open_to_refused_users() {
     let mut world = world(json!([{ "access": "required", "allow": { "groups": ["nobody"] } }]));
     world.sign_in("/oauth2/start?rd=/");
     assert_eq!(world.visit("/").code(), (403, "not_allowed"));
@@ -496,7 +496,7 @@ fn our_own_paths_are_open_to_those_who_may_not_pass() {
 }
 
 #[test]
-fn a_store_is_asked_only_where_it_matters_who_it_is() {
+fn the_store_is_read_only_if_the_decision_depends_on_the_user() {
     let mut world = World::ready_with(&[
         ("session", json!({ "store": { "cluster": "webdis" } })),
         ("rules", {

@@ -85,7 +85,7 @@ fn access_token(world: &World, change: impl Fn(&mut Value, &mut Value)) -> Strin
 }
 
 #[test]
-fn a_listed_token_passes_as_its_name_with_its_claims() {
+fn a_static_token_passes_with_its_name_as_subject_and_its_claims() {
     let mut world = world();
     for path in ["/api/x", "/api/write", "/api/machines", "/page", "/optional"] {
         assert_eq!(user(&with(&mut world, path, TOKEN)), "ci", "{path}");
@@ -127,7 +127,7 @@ fn an_access_token_of_the_provider_passes_as_its_subject() {
 }
 
 #[test]
-fn a_token_that_is_none_for_us_is_refused() {
+fn an_invalid_access_token_is_refused() {
     type Change = fn(&mut Value, &mut Value);
     let cases: [(&str, Change); 28] = [
         ("another issuer", |_, claims| claims["iss"] = json!("https://evil.example")),
@@ -188,7 +188,7 @@ fn a_token_that_is_none_for_us_is_refused() {
 }
 
 #[test]
-fn a_token_for_our_client_too_passes_where_it_says_what_it_is() {
+fn an_access_token_that_also_names_our_client_passes_by_its_type() {
     let mut world = world();
     for (header_typ, typ) in [("at+jwt", Value::Null), ("JWT", json!("Bearer"))] {
         let token = access_token(&world, |header, claims| {
@@ -203,7 +203,7 @@ fn a_token_for_our_client_too_passes_where_it_says_what_it_is() {
 }
 
 #[test]
-fn a_remembered_token_ends_with_the_trust_in_the_keys_it_was_verified_with() {
+fn a_cached_token_expires_when_its_keys_are_no_longer_trusted() {
     let mut world = world();
     let token = access_token(&world, |_, claims| claims["exp"] = json!(START + 1_000_000));
     assert_eq!(user(&with(&mut world, "/api/x", &token)), "robot");
@@ -218,7 +218,7 @@ fn a_remembered_token_ends_with_the_trust_in_the_keys_it_was_verified_with() {
 }
 
 #[test]
-fn a_token_is_remembered_by_all_of_its_bytes() {
+fn a_cached_token_is_compared_by_all_of_its_bytes() {
     let mut world = world();
     for sub in 0..600 {
         let token = access_token(&world, |_, claims| claims["sub"] = json!(format!("robot-{sub}")));
@@ -230,7 +230,7 @@ fn a_token_is_remembered_by_all_of_its_bytes() {
 }
 
 #[test]
-fn what_holds_for_the_people_of_a_provider_holds_for_its_tokens() {
+fn conditions_of_a_provider_apply_to_its_bearer_tokens() {
     let mut world = world_where(&json!({ "groups": ["staff"] }));
     let stranger = access_token(&world, |_, _| ());
     let staff = access_token(&world, |_, claims| claims["groups"] = json!(["staff"]));
@@ -246,7 +246,7 @@ fn what_holds_for_the_people_of_a_provider_holds_for_its_tokens() {
 }
 
 #[test]
-fn nothing_that_prints_shows_a_token() {
+fn debug_output_and_events_contain_no_bearer_token() {
     let mut world = world();
     let token = access_token(&world, |header, _| header["kid"] = json!("made-up"));
     let held = with(&mut world, "/api/x", &token);
@@ -266,7 +266,7 @@ fn nothing_that_prints_shows_a_token() {
 }
 
 #[test]
-fn an_authorization_header_that_two_readers_could_read_differently_is_refused() {
+fn an_ambiguous_authorization_header_is_refused() {
     let mut world = world();
     let good = format!("Bearer {TOKEN}");
     let long = format!("Bearer {}", "a".repeat(16 * 1024 + 1));
@@ -286,7 +286,7 @@ fn an_authorization_header_that_two_readers_could_read_differently_is_refused() 
 }
 
 #[test]
-fn a_bad_token_is_refused_whatever_cookie_stands_beside_it() {
+fn an_invalid_bearer_token_is_refused_despite_a_session_cookie() {
     let mut world = world();
     world.sign_in("/");
     let outcome = with(&mut world, "/page", "unknown");
@@ -298,7 +298,7 @@ fn a_bad_token_is_refused_whatever_cookie_stands_beside_it() {
 }
 
 #[test]
-fn a_path_for_programs_takes_no_session() {
+fn a_bearer_path_accepts_no_session_cookie() {
     let mut world = world();
     world.sign_in("/");
     let page = world.visit("/api/x");
@@ -307,7 +307,7 @@ fn a_path_for_programs_takes_no_session() {
 }
 
 #[test]
-fn scopes_and_conditions_decide_what_a_token_may() {
+fn a_bearer_token_must_satisfy_the_scopes_and_conditions_of_a_rule() {
     let mut world = world();
     let reader = access_token(&world, |_, claims| claims["scope"] = json!("read writer"));
     let outcome = with(&mut world, "/api/write", &reader);
@@ -331,7 +331,7 @@ fn scopes_and_conditions_decide_what_a_token_may() {
 }
 
 #[test]
-fn a_key_that_was_rotated_is_fetched_and_made_up_ones_take_nobodys_place() {
+fn a_rotated_key_is_fetched_and_an_unknown_key_waits_only_in_a_slot() {
     let mut world = world();
     let token = access_token(&world, |_, _| ());
     assert_eq!(user(&with(&mut world, "/api/x", &token)), "robot");
@@ -362,7 +362,7 @@ fn a_key_that_was_rotated_is_fetched_and_made_up_ones_take_nobodys_place() {
 }
 
 #[test]
-fn without_a_word_of_the_operator_no_token_is_taken() {
+fn bearer_tokens_are_refused_by_default() {
     let mut world = World::ready();
     let reply = with(&mut world, "/page", TOKEN).reply();
     assert_eq!((reply.status, reply.code), (401, "bearer_not_accepted"));

@@ -20,7 +20,7 @@ fn tampered(change: impl Fn(&str) -> String) -> (World, (u16, &'static str)) {
 }
 
 #[test]
-fn a_malformed_or_foreign_callback_is_a_page_and_no_token_call() {
+fn a_malformed_or_foreign_callback_gets_a_page_and_redeems_no_code() {
     type Change = fn(&str) -> String;
     let cases: [(&str, Change, (u16, &str)); 16] = [
         ("C-01 no query", |_| "/oauth2/callback".to_owned(), (400, "callback_malformed")),
@@ -54,7 +54,7 @@ fn a_malformed_or_foreign_callback_is_a_page_and_no_token_call() {
 }
 
 #[test]
-fn an_expired_sign_in_page_of_the_provider_costs_one_new_try() {
+fn an_expired_login_page_of_the_provider_restarts_the_sign_in() {
     // Errors of Keycloak, of Ory Hydra, and of a provider without a session that could have asked the user.
     let description = "&error_description=authentication_expired";
     for error in ["temporarily_unavailable", "request_unauthorized", "login_required", "interaction_required"] {
@@ -76,7 +76,7 @@ fn an_expired_sign_in_page_of_the_provider_costs_one_new_try() {
 }
 
 #[test]
-fn a_provider_that_goes_on_refusing_is_asked_twice_and_then_there_is_a_page() {
+fn a_second_provider_error_ends_the_sign_in_with_a_page() {
     for (error, refusal) in [
         ("temporarily_unavailable", (503, "provider_unavailable")),
         ("request_unauthorized", (400, "provider_refused")),
@@ -97,7 +97,7 @@ fn a_provider_that_goes_on_refusing_is_asked_twice_and_then_there_is_a_page() {
 }
 
 #[test]
-fn an_error_that_a_new_try_would_not_mend_is_a_page_at_once() {
+fn a_permanent_provider_error_ends_with_a_page_at_once() {
     let silent = json!([{ "issuer": ISSUER, "client_id": "client", "client_secret": "secret",
         "authorization_params": { "prompt": "none" } }]);
     let cases = [
@@ -120,7 +120,7 @@ fn an_error_that_a_new_try_would_not_mend_is_a_page_at_once() {
 }
 
 #[test]
-fn a_browser_that_another_tab_has_signed_in_goes_on_after_an_expired_page() {
+fn an_expired_login_page_leads_a_signed_in_browser_to_its_target() {
     let mut world = World::ready();
     let late = world.visit("/late").reply();
     world.sign_in("/first");
@@ -150,7 +150,7 @@ fn an_error_description_is_never_shown() {
 }
 
 #[test]
-fn c_05_the_state_of_somebody_else_signs_nobody_in() {
+fn the_state_of_another_browser_creates_no_session() {
     let mut victim = World::ready();
     victim.visit("/victim").reply();
     let kept = victim.jar.clone();
@@ -166,7 +166,7 @@ fn c_05_the_state_of_somebody_else_signs_nobody_in() {
 }
 
 #[test]
-fn c_11_a_callback_sent_again_leads_to_the_page_without_a_token_call() {
+fn a_replayed_callback_leads_to_the_page_without_a_token_request() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
@@ -177,7 +177,7 @@ fn c_11_a_callback_sent_again_leads_to_the_page_without_a_token_call() {
 }
 
 #[test]
-fn c_12_a_callback_sent_twice_at_once_is_redeemed_once_on_any_worker() {
+fn a_callback_sent_twice_at_once_redeems_its_code_once() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
@@ -191,7 +191,7 @@ fn c_12_a_callback_sent_twice_at_once_is_redeemed_once_on_any_worker() {
 }
 
 #[test]
-fn a_call_that_envoy_does_not_take_is_tried_again_for_a_while() {
+fn a_callout_that_envoy_refuses_is_retried_for_a_limited_time() {
     let refuses = |world: &mut World| world.provider.token_response = Box::new(|_| Err(CalloutError::Dispatch));
     // Envoy resolves the host of the endpoint in the meantime.
     let mut world = World::ready();
@@ -230,7 +230,7 @@ fn the_log_names_a_cluster_that_envoy_does_not_have_and_the_page_does_not() {
 }
 
 #[test]
-fn c_28_c_29_a_cookie_is_good_for_its_own_purpose_and_name_only() {
+fn a_session_or_pending_cookie_is_accepted_only_under_its_own_name() {
     let mut world = World::ready();
     world.sign_in("/");
     let session = world.jar["__Host-vestibule"].clone();
@@ -247,7 +247,7 @@ fn c_28_c_29_a_cookie_is_good_for_its_own_purpose_and_name_only() {
 }
 
 #[test]
-fn c_24_only_the_exact_path_is_the_callback() {
+fn only_the_exact_path_is_the_callback() {
     let mut world = World::ready();
     for (path, expected) in [
         ("/oauth2/callback/?code=a&state=b", (404, "reserved_path")),
@@ -265,7 +265,7 @@ fn c_24_only_the_exact_path_is_the_callback() {
 }
 
 #[test]
-fn c_25_the_callback_takes_get_only() {
+fn the_callback_accepts_only_get() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply);
@@ -275,7 +275,7 @@ fn c_25_the_callback_takes_get_only() {
 }
 
 #[test]
-fn whatever_the_token_endpoint_does_there_is_a_page_and_no_session() {
+fn a_token_endpoint_failure_creates_no_session_and_gives_a_page() {
     type Answer = fn() -> Result<CalloutResponse, CalloutError>;
     let cases: [(&str, Answer, (u16, &str)); 13] = [
         ("F-04 broke off", || Err(CalloutError::NoResponse), (503, "token_endpoint_unavailable")),
@@ -324,7 +324,7 @@ fn status(status: u16, body: &str) -> Result<CalloutResponse, CalloutError> {
 }
 
 #[test]
-fn a_sign_in_from_a_time_that_is_still_to_come_is_begun_again() {
+fn a_pending_sign_in_with_a_future_time_is_restarted() {
     let mut world = World::ready();
     world.advance(7200);
     let begun = world.now;
@@ -340,7 +340,7 @@ fn a_sign_in_from_a_time_that_is_still_to_come_is_begun_again() {
 }
 
 #[test]
-fn a_sign_in_that_expires_while_it_waits_counts_no_session_that_has_ended_meanwhile() {
+fn a_sign_in_that_expires_while_waiting_ignores_a_signed_out_session() {
     let mut world = World::ready();
     let begun = world.visit("/page").reply();
     world.sign_in("/");

@@ -129,7 +129,7 @@ const DOCUMENT: (&str, &str) = ("sec-fetch-dest", "document");
 const MINI_REDIRECTOR: (&str, &str) = ("user-agent", "Microsoft-WebDAV-MiniRedir/10.0.22631");
 
 #[test]
-fn a_page_load_is_answered_as_one_and_nothing_else_is() {
+fn only_page_loads_are_redirected_to_sign_in() {
     let mut world = World::ready();
     let mut wrong = Vec::new();
     let mut check = |name: &str, all: &[(&str, &str)], expected: Answer| {
@@ -180,7 +180,7 @@ fn link(reply: &LocalReply) -> String {
 }
 
 #[test]
-fn a_frame_begins_no_sign_in_and_leads_out_of_itself() {
+fn a_frame_gets_a_page_with_a_sign_in_link_for_the_top_level() {
     let mut world = World::ready();
     for site in ["cross-site", "same-site", "same-origin"] {
         for path in ["/panel?id=1", "/oauth2/start?rd=/panel%3Fid%3D1"] {
@@ -214,7 +214,7 @@ fn a_frame_begins_no_sign_in_and_leads_out_of_itself() {
 }
 
 #[test]
-fn a_frame_of_the_site_leads_to_the_page_around_it() {
+fn a_same_origin_frame_links_back_to_its_embedding_page() {
     let mut world = World::ready();
     let back = |world: &mut World, referer: &str| {
         let reply = framed(world, "/panel", "same-origin", &[("referer", referer)]).reply();
@@ -249,7 +249,7 @@ fn a_refusal_in_a_frame_shows_and_its_link_opens_at_the_top() {
 }
 
 #[test]
-fn a_rule_may_want_frames_of_its_own_site_to_sign_in() {
+fn unauthenticated_redirect_signs_in_same_site_frames() {
     let rules = json!([{ "path": "/*", "access": "required", "unauthenticated": "redirect" }]);
     let mut world = World::ready_with(&[("rules", rules)]);
     for (site, code) in [("same-origin", 302), ("same-site", 302), ("cross-site", 401)] {
@@ -258,7 +258,7 @@ fn a_rule_may_want_frames_of_its_own_site_to_sign_in() {
 }
 
 #[test]
-fn a_program_gets_json_and_a_person_a_page() {
+fn an_api_client_gets_json_and_a_browser_gets_a_page() {
     let mut world = World::ready();
     let program = world.send(&[(":method", "GET"), (":path", "/api"), ("x-request-id", "r-1")]).reply();
     let body: serde_json::Value = serde_json::from_slice(&program.body).unwrap();
@@ -275,7 +275,7 @@ fn a_program_gets_json_and_a_person_a_page() {
 }
 
 #[test]
-fn m_13_a_preflight_passes_without_identity_or_cookies() {
+fn a_preflight_passes_without_identity_or_cookies() {
     let mut world = World::ready();
     world.sign_in("/");
     let outcome = world.send(&[
@@ -291,7 +291,7 @@ fn m_13_a_preflight_passes_without_identity_or_cookies() {
 }
 
 #[test]
-fn what_only_dresses_as_a_preflight_does_not_pass() {
+fn an_imitated_preflight_does_not_pass() {
     let mut world = World::ready();
     for extra in [
         ("upgrade", "websocket"),
@@ -336,7 +336,7 @@ fn what_only_dresses_as_a_preflight_does_not_pass() {
 }
 
 #[test]
-fn a_bearer_token_is_refused_whatever_cookie_stands_beside_it() {
+fn an_unaccepted_bearer_token_is_refused_despite_a_session_cookie() {
     let mut world = World::ready();
     world.sign_in("/");
     for token in [
@@ -369,7 +369,7 @@ fn a_bearer_token_is_refused_whatever_cookie_stands_beside_it() {
 }
 
 #[test]
-fn an_upgrade_nominates_no_header() {
+fn the_connection_header_of_an_upgrade_cannot_name_other_headers() {
     let mut world = World::ready();
     world.sign_in("/");
     for (lines, upstream) in [

@@ -62,7 +62,7 @@ const UNKNOWN: &str = "No sign-in is set up for this address. Choose one below."
 const ENTER: &str = "Enter your email address, or choose how you want to sign in.";
 
 #[test]
-fn providers_stand_in_the_order_of_the_configuration() {
+fn the_choice_page_lists_providers_in_configured_order() {
     let mut world = world();
     assert_eq!(titles(&world.visit("/page").reply()), ["Staff", "partners", "club"]);
     // Whatever the order in a rule or a link.
@@ -75,7 +75,7 @@ fn providers_stand_in_the_order_of_the_configuration() {
 }
 
 #[test]
-fn a_logo_and_a_class_stand_on_the_link_of_their_provider_alone() {
+fn the_logo_and_css_class_appear_only_on_the_link_of_their_provider() {
     let mut world = world_with(|document| {
         document["providers"][1]["logo"] = json!(SVG);
         document["providers"][1]["css_class"] = json!("of-partners");
@@ -96,7 +96,7 @@ fn a_logo_and_a_class_stand_on_the_link_of_their_provider_alone() {
 }
 
 #[test]
-fn the_form_leads_to_the_provider_of_the_address_and_back_to_the_page() {
+fn the_address_form_selects_the_provider_and_keeps_the_target() {
     let mut world = world();
     let page = world.visit("/page?a=b&c=%22%3E").reply();
     assert_asks(&page, ENTER);
@@ -120,7 +120,7 @@ fn the_form_leads_to_the_provider_of_the_address_and_back_to_the_page() {
 }
 
 #[test]
-fn an_unknown_address_is_asked_for_again_and_never_shown() {
+fn an_unknown_address_is_asked_for_again_and_not_echoed() {
     let mut world = world();
     let page = world.visit("/page?a=b").reply();
     for address in [
@@ -149,7 +149,7 @@ fn an_unknown_address_is_asked_for_again_and_never_shown() {
 
 /// An app may send a user name (OIDC Core 3.1.2.1).
 #[test]
-fn a_hint_that_is_no_address_is_not_called_an_unknown_one() {
+fn a_login_hint_without_an_address_is_not_reported_as_unknown() {
     let mut world = world();
     for hint in
         ["alice", "corp\\alice", "alice@", "@example.com", "example.com", "alice@other.example@example.com", "+49 30 1"]
@@ -162,7 +162,7 @@ fn a_hint_that_is_no_address_is_not_called_an_unknown_one() {
 }
 
 #[test]
-fn what_is_no_text_for_an_address_is_as_if_it_were_not_there() {
+fn a_malformed_login_hint_is_ignored() {
     let mut world = world();
     for hint in [
         "",
@@ -194,7 +194,7 @@ fn what_is_no_text_for_an_address_is_as_if_it_were_not_there() {
 }
 
 #[test]
-fn an_address_chooses_among_the_providers_of_the_rule_only() {
+fn an_address_selects_only_providers_of_the_rule() {
     let mut world = world();
     let page = world.visit("/turned/x").reply();
     assert_asks(&page, ENTER);
@@ -212,7 +212,7 @@ fn an_address_chooses_among_the_providers_of_the_rule_only() {
 }
 
 #[test]
-fn a_page_whose_providers_have_no_domains_has_no_form() {
+fn the_choice_page_has_no_form_without_email_domains() {
     let mut world = world_with(|document| {
         for provider in [0, 1] {
             document["providers"][provider].as_object_mut().unwrap().remove("email_domains");
@@ -234,7 +234,7 @@ fn a_page_whose_providers_have_no_domains_has_no_form() {
 }
 
 #[test]
-fn what_else_a_link_asks_for_goes_through_the_form() {
+fn the_address_form_keeps_the_other_start_parameters() {
     let mut world = world_with(|document| {
         document["sign_in"] = json!({ "pass_parameters": ["login_hint", "ui_locales"] });
     });
@@ -260,7 +260,7 @@ fn what_else_a_link_asks_for_goes_through_the_form() {
 }
 
 #[test]
-fn a_configured_hint_stays_as_it_is() {
+fn a_configured_login_hint_overrides_that_of_a_link() {
     let mut world = world_with(|document| {
         document["providers"][0]["authorization_params"] = json!({ "login_hint": "front-desk" });
     });
@@ -270,7 +270,7 @@ fn a_configured_hint_stays_as_it_is() {
 }
 
 #[test]
-fn in_a_frame_there_are_links_alone() {
+fn the_choice_page_in_a_frame_has_no_form() {
     let mut world = world_with(|document| {
         document["rules"] = json!([{ "access": "required", "unauthenticated": "redirect" }]);
     });
@@ -290,7 +290,7 @@ fn in_a_frame_there_are_links_alone() {
 }
 
 #[test]
-fn programs_get_no_form_and_an_address_is_no_identity() {
+fn an_api_client_gets_no_address_form_and_a_login_hint_no_session() {
     let mut world = world();
     for path in ["/page", "/oauth2/start?login_hint=alice@example.com"] {
         let reply = world.send(&[(":method", "GET"), (":path", path), ("accept", "application/json")]).reply();

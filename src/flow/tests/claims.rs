@@ -96,7 +96,7 @@ fn conditions() -> [(Value, Value); 8] {
 }
 
 #[test]
-fn a_claim_that_was_not_kept_is_asked_for_by_a_new_sign_in() {
+fn a_condition_on_a_claim_that_was_not_kept_starts_a_new_sign_in() {
     for (allow, holds) in conditions() {
         for stored in [json!({}), json!({ "store": { "cluster": "webdis" } })] {
             let session = ("session", stored);
@@ -118,7 +118,7 @@ fn a_claim_that_was_not_kept_is_asked_for_by_a_new_sign_in() {
 }
 
 #[test]
-fn what_is_decided_without_the_claim_needs_no_sign_in() {
+fn a_condition_decided_by_other_claims_needs_no_new_sign_in() {
     for (allow, may_pass) in [
         (json!({ "any": [{ "groups": ["staff"] }, { "roles": ["x"] }] }), true),
         (json!({ "all": [{ "groups": ["others"] }, { "roles": ["x"] }] }), false),
@@ -134,7 +134,7 @@ fn what_is_decided_without_the_claim_needs_no_sign_in() {
 }
 
 #[test]
-fn sessions_of_the_version_before_open_and_know_of_no_absence() {
+fn a_session_of_the_previous_version_does_not_satisfy_an_absent_claim() {
     let allow = json!({ "groups": ["staff"] });
     for (allow, is_enough) in
         [(allow.clone(), true), (not(&json!({ "groups": ["x"] })), true), (not(&json!({ "roles": ["x"] })), false)]
@@ -152,7 +152,7 @@ fn sessions_of_the_version_before_open_and_know_of_no_absence() {
 }
 
 #[test]
-fn two_filters_at_one_origin_do_not_vouch_for_each_other() {
+fn a_session_of_a_filter_that_requests_less_needs_a_new_sign_in() {
     // The one asks for less: fewer claims, fewer scopes, no userinfo.
     let ban = rules(&not(&json!({ "claims": { "status": ["banned"] } })));
     let provider = |change: Value| {
@@ -185,7 +185,7 @@ fn two_filters_at_one_origin_do_not_vouch_for_each_other() {
 }
 
 #[test]
-fn addresses_and_conditions_of_the_provider_count_alike() {
+fn missing_claims_of_email_and_provider_conditions_need_a_sign_in() {
     let mut document = super::world::document();
     document["providers"][0]["allow"] = not(&json!({ "roles": ["guest"] }));
     let by_provider = ("providers", document["providers"].clone());
@@ -206,7 +206,7 @@ fn addresses_and_conditions_of_the_provider_count_alike() {
 }
 
 #[test]
-fn a_policy_that_a_route_names_asks_for_its_claims_too() {
+fn a_route_policy_requests_a_new_sign_in_for_its_missing_claims() {
     let policies = |allow: Value| {
         [("policies", json!({ "members": { "access": "required", "allow": allow } })), ("route_metadata", json!(true))]
     };
@@ -226,7 +226,7 @@ fn a_policy_that_a_route_names_asks_for_its_claims_too() {
 }
 
 #[test]
-fn a_renewal_keeps_what_is_newly_asked_for() {
+fn a_renewal_keeps_newly_configured_claims() {
     for (has_id_token, status, expected) in [
         (true, json!(null), None),
         (true, json!("banned"), Some((403, "not_allowed"))),
@@ -254,7 +254,7 @@ fn a_renewal_keeps_what_is_newly_asked_for() {
 }
 
 #[test]
-fn a_claim_that_userinfo_has_stays_undecided_until_an_id_token_is_read_for_it() {
+fn a_missing_claim_is_not_decided_by_userinfo_without_an_id_token() {
     let mut document = super::world::document();
     document["providers"][0]["userinfo"] = json!(true);
     let providers = ("providers", document["providers"].clone());
@@ -277,7 +277,7 @@ fn a_claim_that_userinfo_has_stays_undecided_until_an_id_token_is_read_for_it() 
 }
 
 #[test]
-fn where_the_callback_is_answered_by_another_configuration_the_sign_ins_end() {
+fn sign_ins_for_a_missing_claim_do_not_loop_between_configurations() {
     let changes =
         |allow: Value, keep_fragment: bool| [rules(&allow), ("sign_in", json!({ "keep_fragment": keep_fragment }))];
     for keep_fragment in [false, true] {
@@ -316,7 +316,7 @@ fn signs_in_once_more(world: &mut World, keep_fragment: bool) {
 }
 
 #[test]
-fn a_token_has_all_its_claims() {
+fn a_bearer_token_lacks_no_claims_and_needs_no_sign_in() {
     let mut world = World::ready_with(&[
         ("static_tokens", json!([{ "name": "robot", "sha256": format!("{:x}", Sha256::digest("t0ken")) }])),
         rules(&not(&json!({ "roles": ["guest"] }))),
@@ -332,7 +332,7 @@ fn refusal(world: &World) -> String {
 }
 
 #[test]
-fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
+fn a_refusal_names_the_claim_with_an_unusable_value() {
     const ID_TOKEN: &str = "is absent from the ID token (userinfo was not asked)";
     let groups = || json!({ "groups": ["admins", "staff-x"] });
     let odd = |shape: &str| format!("; the claim \"groups\" is {shape}, not one of the condition's values");
@@ -388,7 +388,7 @@ fn a_refusal_names_the_claim_that_a_condition_could_not_use() {
 }
 
 #[test]
-fn a_refusal_says_where_an_absent_claim_was_looked_for() {
+fn a_refusal_names_the_sources_that_lack_the_claim() {
     let mut document = super::world::document();
     document["providers"][0]["userinfo"] = json!(true);
     document["providers"][0]["access_token_audiences"] = json!(["https://api.example.com"]);
@@ -470,7 +470,7 @@ fn a_value_that_is_left_out_is_logged_once_for_each_user() {
 }
 
 #[test]
-fn a_header_that_is_too_long_is_cut_or_refused_where_that_is_wanted() {
+fn too_long_decides_whether_a_header_is_cut_or_refuses_the_request() {
     let groups: Vec<_> = (0..300).map(|group| format!("/departments/engineering-{group:03}")).collect();
     let told = |too_long: &str| {
         [
@@ -511,7 +511,7 @@ fn a_header_that_is_too_long_is_cut_or_refused_where_that_is_wanted() {
 }
 
 #[test]
-fn an_address_without_email_verified_goes_out_unless_only_verified_ones_are_wanted() {
+fn verified_email_only_withholds_addresses_that_are_not_verified() {
     for (setting, verified, is_told) in [
         (None, json!(null), true),
         (Some(false), json!(null), true),
@@ -531,7 +531,7 @@ fn an_address_without_email_verified_goes_out_unless_only_verified_ones_are_want
 }
 
 #[test]
-fn a_provider_that_refuses_a_sign_in_for_more_claims_is_asked_twice() {
+fn a_provider_error_during_a_sign_in_for_claims_is_retried_once() {
     let mut world = World::ready_with(&[rules(&json!({ "groups": ["staff"] }))]);
     world.sign_in("/");
     world.advance(1);
@@ -548,7 +548,7 @@ fn a_provider_that_refuses_a_sign_in_for_more_claims_is_asked_twice() {
 }
 
 #[test]
-fn a_frame_whose_session_is_not_enough_leads_to_a_new_sign_in() {
+fn a_frame_with_an_insufficient_session_links_to_a_new_sign_in() {
     let mut world = World::ready_with(&[rules(&json!({ "groups": ["staff"] }))]);
     world.sign_in("/");
     reconfigure(&mut world, &[rules(&not(&json!({ "claims": { "status": ["banned"] } })))]);
@@ -568,7 +568,7 @@ fn a_frame_whose_session_is_not_enough_leads_to_a_new_sign_in() {
 }
 
 #[test]
-fn a_sign_in_for_more_claims_brings_no_session_back_that_has_ended_while_it_waited() {
+fn a_sign_in_for_claims_does_not_restore_a_session_that_has_ended() {
     let idle = ("session", json!({ "idle_timeout_seconds": 600 }));
     let mut world = World::ready_with(std::slice::from_ref(&idle));
     world.provider.claims = claiming(json!({ "department": "sales" }));

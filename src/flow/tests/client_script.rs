@@ -19,7 +19,7 @@ fn is_forwarded(outcome: &Outcome) -> bool {
 }
 
 #[test]
-fn everybody_gets_the_module_without_its_comments() {
+fn the_client_script_is_public_and_has_no_comments() {
     let mut world = World::ready();
     let reply = asks(&mut world, "GET", PATH, &[]);
     assert_eq!((reply.status, reply.code), (200, "client_script"));
@@ -46,7 +46,7 @@ fn everybody_gets_the_module_without_its_comments() {
 }
 
 #[test]
-fn a_browser_that_has_it_is_told_so() {
+fn the_client_script_is_revalidated_by_its_etag() {
     let mut world = World::ready();
     let tag = header(&asks(&mut world, "GET", PATH, &[]), "etag").unwrap().to_owned();
     assert!(tag.len() > 10 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
@@ -61,7 +61,7 @@ fn a_browser_that_has_it_is_told_so() {
 }
 
 #[test]
-fn nothing_can_be_sent_to_it() {
+fn the_client_script_is_served_to_get_at_its_exact_path_only() {
     let mut world = World::ready();
     world.sign_in("/");
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
@@ -76,7 +76,7 @@ fn nothing_can_be_sent_to_it() {
 }
 
 #[test]
-fn it_lies_below_the_prefix() {
+fn the_client_script_is_served_below_the_configured_prefix() {
     let mut world = World::ready_with(&[("prefix", json!("/_auth"))]);
     assert_eq!(asks(&mut world, "GET", "/_auth/client.js", &[]).code, "client_script");
     assert_eq!(asks(&mut world, "GET", PATH, &[]).code, "sign_in_required");
@@ -89,7 +89,7 @@ fn sign_in_url(world: &mut World, path: &str, headers: &[(&str, &str)]) -> (Stri
 }
 
 #[test]
-fn a_script_is_told_where_the_sign_in_that_is_needed_begins() {
+fn a_401_response_to_a_script_contains_the_sign_in_url() {
     let mut document = document();
     document["providers"][0]["name"] = json!("staff");
     document["providers"]

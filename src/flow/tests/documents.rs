@@ -30,7 +30,7 @@ fn with_keys(change: impl Fn(&mut Vec<Value>)) -> World {
 }
 
 #[test]
-fn a_key_that_is_left_out_is_named_once_and_counted_each_time() {
+fn an_omitted_key_is_logged_once_and_counted_each_time() {
     let mut world = with_keys(|keys| {
         let mut short = keys[0].clone();
         short["kid"] = json!("a\r\nb");
@@ -52,7 +52,7 @@ fn a_key_that_is_left_out_is_named_once_and_counted_each_time() {
 }
 
 #[test]
-fn a_set_without_usable_keys_says_why_of_each() {
+fn a_key_set_without_usable_keys_is_logged_with_a_reason_per_key() {
     let mut world = with_keys(|keys| {
         keys[0]["x"] = json!("*");
         keys.push(json!({ "kty": "RSA", "kid": 7, "alg": "RSA-OAEP", "n": "AQ", "e": "AQ" }));
@@ -70,7 +70,7 @@ fn a_set_without_usable_keys_says_why_of_each() {
 }
 
 #[test]
-fn made_up_omissions_do_not_flood_the_log() {
+fn many_omitted_keys_do_not_flood_the_log() {
     let mut world = with_keys(|keys| {
         for number in 0..300 {
             keys.push(json!({ "kty": "EC", "crv": "P-256", "kid": number, "x": "AQ", "y": "AQ" }));
@@ -100,7 +100,7 @@ fn refused(world: &mut World) -> ((u16, &'static str), String) {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_named_under_a_code_of_its_own() {
+fn a_duplicate_member_in_an_id_token_is_named_and_has_its_own_code() {
     type Change = fn(String) -> String;
     let cases: [(&str, Change, &str); 4] = [
         ("sub", |payload| payload.replacen('{', r#"{"sub":"admin","#, 1), r#"has the member "sub" twice"#),
@@ -120,7 +120,7 @@ fn a_member_that_stands_twice_is_named_under_a_code_of_its_own() {
 }
 
 #[test]
-fn a_member_that_stands_twice_in_metadata_or_keys_is_named() {
+fn a_duplicate_member_in_metadata_or_keys_is_named() {
     for (path, document) in [
         ("metadata", r#"{"issuer":"https://idp.example.com","issuer":"https://evil.example"}"#),
         ("keys", r#"{"keys":[],"keys":[]}"#),
@@ -146,7 +146,7 @@ fn a_member_that_stands_twice_in_metadata_or_keys_is_named() {
 }
 
 #[test]
-fn a_token_by_a_key_that_is_not_in_the_set_names_kid_algorithm_and_set() {
+fn an_unknown_signing_key_is_logged_with_kid_algorithm_and_key_set() {
     let unknown = |kid: &str| format!(r#"it is signed by an unknown key ({kid}, alg ES256, key set "{ISSUER}/jwks""#);
     // The tenant's own keys are published elsewhere.
     let mut world = World::ready();
@@ -182,7 +182,7 @@ fn a_token_by_a_key_that_is_not_in_the_set_names_kid_algorithm_and_set() {
 }
 
 #[test]
-fn a_byte_order_mark_is_read_past_in_every_answer() {
+fn a_byte_order_mark_is_skipped_in_every_provider_response() {
     let token_issuers = json!([{
         "issuer": PARTNERS, "audiences": ["api"], "introspection": { "client_id": "gate", "client_secret": "s" },
     }]);
@@ -206,7 +206,7 @@ fn a_byte_order_mark_is_read_past_in_every_answer() {
 }
 
 #[test]
-fn an_empty_text_is_as_good_as_none() {
+fn an_empty_string_is_treated_as_absent() {
     // At the token endpoint.
     let mut world = World::ready();
     world.provider.token_response = Box::new(|mut body| {
@@ -244,7 +244,7 @@ fn an_empty_text_is_as_good_as_none() {
 }
 
 #[test]
-fn an_empty_issuer_is_none_and_refused_where_the_provider_always_sends_it() {
+fn an_empty_iss_parameter_is_refused_where_the_provider_promises_one() {
     for (promised, expected) in
         [(json!(true), (400, "callback_wrong_issuer")), (json!("true"), (400, "callback_wrong_issuer"))]
     {
@@ -273,7 +273,7 @@ fn a_key_is_found_by_a_kid_that_is_a_number_or_empty() {
 }
 
 #[test]
-fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_remedy() {
+fn an_unusable_endpoint_is_logged_with_its_url_and_the_remedy() {
     let remedy = |name: &str| {
         format!(
             "; let the provider publish https URLs, or configure {name} as https and the Envoy cluster that reaches it \
@@ -309,7 +309,7 @@ fn an_endpoint_that_cannot_be_used_is_named_with_its_url_and_the_remedy() {
 }
 
 #[test]
-fn a_redirect_is_named_and_not_followed() {
+fn a_redirect_is_logged_and_not_followed() {
     let provider = World::new().config.providers.remove(0);
     let request = provider.get(provider.issuer().discovery());
     for status in [301, 302, 303, 307, 308] {
@@ -344,7 +344,7 @@ fn a_redirect_is_named_and_not_followed() {
 }
 
 #[test]
-fn what_the_provider_says_of_a_refusal_is_in_the_log_and_never_on_the_page() {
+fn a_provider_error_description_is_logged_and_never_shown() {
     let mut world = World::ready();
     for (query, told) in [
         (
@@ -379,7 +379,7 @@ fn what_the_provider_says_of_a_refusal_is_in_the_log_and_never_on_the_page() {
 }
 
 #[test]
-fn a_member_that_stands_twice_in_a_tokens_header_is_named() {
+fn a_duplicate_member_in_a_token_header_is_named() {
     for (header, told) in [
         (
             r#"{"alg":"ES256","alg":"none"}"#,
@@ -404,7 +404,7 @@ fn a_member_that_stands_twice_in_a_tokens_header_is_named() {
 }
 
 #[test]
-fn a_bearer_token_by_an_unknown_key_names_it_too() {
+fn a_bearer_token_with_an_unknown_key_is_logged_with_kid_and_key_set() {
     let token = |world: &World, issuer: &str| {
         let now = world.now.as_secs();
         let claims = json!({ "iss": issuer, "aud": "api", "sub": "robot", "iat": now, "exp": now + 300 });

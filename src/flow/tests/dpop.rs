@@ -127,7 +127,7 @@ fn each_call_carries_a_proof_with_the_nonce_of_its_server() {
 }
 
 #[test]
-fn a_server_that_is_never_content_is_not_asked_for_ever() {
+fn a_request_for_a_dpop_nonce_is_followed_once() {
     let mut world = world(json!({}));
     let calls = Rc::new(RefCell::new(0));
     let counted = Rc::clone(&calls);
@@ -152,7 +152,7 @@ fn a_server_that_is_never_content_is_not_asked_for_ever() {
 }
 
 #[test]
-fn tokens_of_the_wrong_kind_make_no_session() {
+fn a_token_type_that_differs_from_the_dpop_setting_creates_no_session() {
     for (changes, token_type, told) in [
         (json!({}), "Bearer", "the access token is not bound to dpop_key"),
         (json!({ "dpop_key": null }), "DPoP", "the access token is bound to a key (DPoP), and there is no dpop_key"),
@@ -172,7 +172,7 @@ fn tokens_of_the_wrong_kind_make_no_session() {
 }
 
 #[test]
-fn a_refused_proof_ends_no_session() {
+fn a_refused_dpop_proof_does_not_end_the_session() {
     for error in ["invalid_dpop_proof", "use_dpop_nonce"] {
         let mut world = world(json!({}));
         world.sign_in("/");

@@ -34,7 +34,7 @@ fn has_session(outcome: &Outcome) -> bool {
 }
 
 #[test]
-fn of_the_requests_of_other_sites_page_loads_alone_have_the_session() {
+fn only_page_loads_from_another_site_use_the_session() {
     for partitioned in [false, true] {
         let mut world = world("none", partitioned, |_| {});
         world.sign_in("/");
@@ -75,7 +75,7 @@ fn of_the_requests_of_other_sites_page_loads_alone_have_the_session() {
 }
 
 #[test]
-fn a_frame_on_another_site_signs_in_where_it_keeps_the_cookies() {
+fn a_cross_site_frame_signs_in_if_it_can_keep_the_cookies() {
     let redirect = |document: &mut Value| {
         document["rules"] = json!([{ "access": "required", "unauthenticated": "redirect" }]);
     };

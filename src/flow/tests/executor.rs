@@ -11,7 +11,7 @@ use super::{
 const MAX_SIZE: usize = 2048;
 
 #[test]
-fn a_flow_is_small() {
+fn the_future_of_a_flow_has_a_bounded_size() {
     let mut world = World::new();
     let mut held = vec![("a sign-in that waits for its provider", world.visit("/page"))];
     let mut world = World::ready();
@@ -40,7 +40,7 @@ fn a_flow_is_small() {
 }
 
 #[test]
-fn a_decision_inside_another_one_is_a_bug_and_no_panic() {
+fn a_nested_state_access_gives_500_and_no_panic() {
     let mut world = World::ready();
     let inner = world.decide(|worker| worker.with(|_| worker.with(|_| ())).unwrap());
     assert!(matches!(inner, Err(Failure::Unreachable(_))));
@@ -54,7 +54,7 @@ fn a_decision_inside_another_one_is_a_bug_and_no_panic() {
 }
 
 #[test]
-fn an_answer_to_a_request_that_has_left_is_nothing() {
+fn a_response_for_a_dropped_request_is_ignored() {
     let mut world = World::ready_with(&[("session", json!({ "store": { "cluster": "webdis" } }))]);
     world.sign_in("/");
     let cookies: Vec<_> = world.jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -70,7 +70,7 @@ fn an_answer_to_a_request_that_has_left_is_nothing() {
 }
 
 #[test]
-fn a_worker_is_freed_although_its_tasks_wait() {
+fn a_worker_is_freed_while_its_tasks_are_waiting() {
     let mut world = World::new();
     let calls = world.drive();
     assert!(!calls.is_empty(), "the provider's documents are fetched");

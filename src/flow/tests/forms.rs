@@ -25,7 +25,7 @@ fn html(reply: &LocalReply) -> String {
 }
 
 #[test]
-fn a_form_is_given_back_to_its_browser() {
+fn a_posted_form_is_returned_in_the_sign_in_page() {
     let mut world = world();
     let from_here = ("sec-fetch-site", "same-origin");
     let reply = post(&mut world, "/save?draft=1", from_here, "text=a+%22b%22%0D%0Ac&text=%3Cscript%3E&empty=");
@@ -51,7 +51,7 @@ fn a_form_is_given_back_to_its_browser() {
 }
 
 #[test]
-fn only_a_form_of_this_site_is_kept() {
+fn only_a_same_origin_form_is_kept() {
     let mut world = world();
     let body = "amount=1000";
     for from in [
@@ -71,7 +71,7 @@ fn only_a_form_of_this_site_is_kept() {
 }
 
 #[test]
-fn without_the_option_nothing_is_read() {
+fn without_keep_forms_no_body_is_read() {
     let mut world = World::ready();
     let reply = post(&mut world, "/save", ("sec-fetch-site", "same-origin"), "a=b");
     assert!(world.body.is_ok());
@@ -80,7 +80,7 @@ fn without_the_option_nothing_is_read() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_said_not_to_be() {
+fn the_page_says_that_an_empty_or_large_form_is_not_kept() {
     let mut world = world();
     let from_here = ("sec-fetch-site", "same-origin");
     let many: String = (0..501).map(|field| format!("f{field}=x&")).collect();
@@ -91,7 +91,7 @@ fn what_cannot_be_kept_is_said_not_to_be() {
 }
 
 #[test]
-fn a_form_is_kept_over_a_sign_in_at_the_provider_that_its_rule_names() {
+fn a_kept_form_leads_to_the_provider_of_its_rule() {
     let provider = |issuer, name| json!({ "issuer": issuer, "client_id": "c", "client_secret": "s", "name": name });
     let mut world = World::ready_with(&[
         ("allow_on_headers_stop_iteration", json!(true)),
@@ -113,7 +113,7 @@ fn a_form_is_kept_over_a_sign_in_at_the_provider_that_its_rule_names() {
 }
 
 #[test]
-fn a_fragment_survives_where_the_operator_wants_it() {
+fn keep_fragment_returns_the_fragment_after_sign_in() {
     let mut world = World::ready_with(&[("sign_in", json!({ "keep_fragment": true }))]);
     let page = world.visit("/app?a=b&c").reply();
     assert_eq!((page.status, page.code), (401, "sign_in_required"));
@@ -129,7 +129,7 @@ fn a_fragment_survives_where_the_operator_wants_it() {
 }
 
 #[test]
-fn a_sign_in_that_is_asked_for_leads_nowhere_else() {
+fn the_rd_parameter_leads_only_to_this_origin() {
     let mut world = World::ready();
     for (asked, to) in [
         ("/page%3Fa%3Db", "/page?a=b"),
@@ -160,7 +160,7 @@ fn a_sign_in_that_is_asked_for_leads_nowhere_else() {
 }
 
 #[test]
-fn three_sign_ins_in_a_minute_that_bring_no_session_are_enough() {
+fn three_sign_ins_in_a_minute_without_a_session_end_with_a_loop_page() {
     let mut world = World::ready();
     for _ in 0..3 {
         world.sign_in("/page");
@@ -175,7 +175,7 @@ fn three_sign_ins_in_a_minute_that_bring_no_session_are_enough() {
 }
 
 #[test]
-fn sign_ins_of_a_slow_person_are_no_loop() {
+fn slow_sign_ins_are_not_a_login_loop() {
     let mut world = World::ready();
     for _ in 0..6 {
         world.sign_in("/page");
@@ -191,7 +191,7 @@ fn sign_ins_of_a_slow_person_are_no_loop() {
 }
 
 #[test]
-fn a_sign_in_count_of_another_making_is_none() {
+fn a_malformed_login_loop_cookie_is_ignored() {
     let mut world = World::ready();
     for value in ["", "x", "9.9", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
         world.jar.insert("__Host-vestibule-t".to_owned(), value.to_owned());

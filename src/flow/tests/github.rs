@@ -110,7 +110,7 @@ fn headers(outcome: Outcome) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn it_is_ready_at_once_and_asks_only_for_what_is_used() {
+fn github_needs_no_discovery_and_gets_only_the_needed_scopes() {
     let none = json!({ "X-Forwarded-User": "sub" });
     for (rules, identity_headers, scope, asked) in [
         (json!([]), Some(none.clone()), "", vec!["/user"]),
@@ -142,7 +142,7 @@ fn it_is_ready_at_once_and_asks_only_for_what_is_used() {
 }
 
 #[test]
-fn the_app_learns_the_number_and_what_is_verified() {
+fn the_app_receives_the_github_user_id_login_and_verified_address() {
     let mut world = signed_in(rules(), Vec::new());
     let seen = headers(world.visit("/org"));
     let expected = [
@@ -157,7 +157,7 @@ fn the_app_learns_the_number_and_what_is_verified() {
 }
 
 #[test]
-fn an_empty_text_is_as_good_as_none_and_a_byte_order_mark_is_read_past() {
+fn github_responses_may_have_empty_strings_or_a_byte_order_mark() {
     let emails = "/user/emails?per_page=100&page=1";
     let marked = |body: &str| Ok(crate::http::CalloutResponse::new(200, format!("\u{feff}{body}").into_bytes()));
     for (answers, expected) in [
@@ -177,7 +177,7 @@ fn an_empty_text_is_as_good_as_none_and_a_byte_order_mark_is_read_past() {
 
 /// User numbers of GitHub and of a GitHub Enterprise Server collide; `iss` tells them apart.
 #[test]
-fn the_app_can_be_told_whose_number_it_is() {
+fn an_identity_header_can_name_the_issuer_of_a_github_user_id() {
     for (url, expected) in
         [(None, "https://github.com#583231"), (Some("https://git.example.com"), "https://git.example.com#583231")]
     {
@@ -198,7 +198,7 @@ fn the_app_can_be_told_whose_number_it_is() {
 }
 
 #[test]
-fn an_address_counts_that_is_primary_and_verified() {
+fn only_a_primary_and_verified_github_address_is_used() {
     let email =
         |primary: bool, verified: bool| json!({ "email": "o@example.com", "primary": primary, "verified": verified });
     for (emails, expected) in [
@@ -225,7 +225,7 @@ fn full_page() -> Vec<Value> {
 }
 
 #[test]
-fn organisations_are_read_page_by_page_and_what_is_beyond_counts_as_left_out() {
+fn organisations_beyond_the_last_page_read_are_treated_as_omitted() {
     let page = |last: &str| ok(&json!([{ "login": last }]));
     let full = || ok(&full_page().into());
     let pages = [
@@ -288,7 +288,7 @@ fn teams_are_named_with_their_organisation() {
 }
 
 #[test]
-fn without_good_answers_nobody_is_signed_in() {
+fn an_invalid_provider_response_creates_no_session() {
     let token = "github.com/login/oauth/access_token";
     let (user, orgs, emails) = ("/user", "/user/orgs?per_page=100&page=1", "/user/emails?per_page=100&page=1");
     let body = |body: &str| Ok(crate::http::CalloutResponse::new(200, body.as_bytes().to_vec()));
@@ -351,7 +351,7 @@ fn an_answer_of_another_provider_is_refused() {
 }
 
 #[test]
-fn a_session_lasts_for_its_time_and_is_not_renewed() {
+fn a_github_session_lasts_its_lifetime_without_renewal() {
     let mut world = signed_in(rules(), Vec::new());
     let asked = world.provider.asked.clone();
     world.advance(8 * 3600 - 1);
@@ -363,7 +363,7 @@ fn a_session_lasts_for_its_time_and_is_not_renewed() {
 }
 
 #[test]
-fn signing_out_ends_it_here() {
+fn a_sign_out_of_a_github_session_ends_it_locally() {
     let mut world = signed_in(rules(), Vec::new());
     let reply = world.opens("/oauth2/sign_out", "same-origin").reply();
     assert_eq!((reply.status, reply.code), (200, "signed_out"));
@@ -371,7 +371,7 @@ fn signing_out_ends_it_here() {
 }
 
 #[test]
-fn an_enterprise_server_has_pages_and_api_of_its_own() {
+fn github_enterprise_is_called_at_its_own_host() {
     let mut document = configured(rules());
     document["providers"][0]["github_url"] = json!("https://git.example.com/");
     document["clusters"] = json!({});

@@ -31,7 +31,7 @@ fn hop(outcome: Outcome) -> String {
 }
 
 #[test]
-fn another_name_of_the_site_costs_one_sign_in() {
+fn a_page_under_another_host_is_redirected_and_signs_in_once() {
     let mut world = World::ready();
     let start = hop(at(&mut world, WWW, "/page?a=b"));
     assert_eq!(start, "/oauth2/start?rd=%2Fpage%3Fa%3Db&session=keep");
@@ -49,7 +49,7 @@ fn another_name_of_the_site_costs_one_sign_in() {
 }
 
 #[test]
-fn behind_a_proxy_that_rewrites_the_host_a_sign_in_ends() {
+fn a_sign_in_behind_a_proxy_that_rewrites_the_host_completes() {
     for changes in [vec![], vec![("sign_in", json!({ "keep_fragment": true }))]] {
         let mut world = World::ready_with(&changes);
         let inner = "app.internal:8080";
@@ -78,7 +78,7 @@ fn behind_a_proxy_that_rewrites_the_host_a_sign_in_ends() {
 }
 
 #[test]
-fn behind_such_a_proxy_a_browser_without_cookies_comes_to_an_end() {
+fn a_browser_without_cookies_behind_a_rewriting_proxy_gets_a_loop_page() {
     let mut world = World::ready();
     let mut target = "/page".to_owned();
     for _ in 0..12 {
@@ -96,7 +96,7 @@ fn behind_such_a_proxy_a_browser_without_cookies_comes_to_an_end() {
 }
 
 #[test]
-fn what_is_left_of_a_session_goes_with_the_hop() {
+fn a_redirect_to_the_configured_host_deletes_an_expired_session() {
     let mut world = World::ready();
     world.sign_in("/");
     world.advance(9 * 3600);
@@ -106,7 +106,7 @@ fn what_is_left_of_a_session_goes_with_the_hop() {
 }
 
 #[test]
-fn a_host_is_ours_in_any_case_and_at_any_port() {
+fn the_host_is_compared_without_case_and_port() {
     let mut world = World::ready();
     for host in
         ["app.example.com", "APP.Example.COM", "app.example.com:443", "app.example.com:8443", "app.example.com:"]
@@ -124,7 +124,7 @@ fn a_host_is_ours_in_any_case_and_at_any_port() {
 }
 
 #[test]
-fn a_start_under_another_name_moves_too() {
+fn a_start_request_under_another_host_is_redirected() {
     let mut world = World::ready();
     world.sign_in("/");
     let start = hop(at(&mut world, WWW, "/oauth2/start?rd=/page&prompt=select_account"));
@@ -138,7 +138,7 @@ fn a_start_under_another_name_moves_too() {
 }
 
 #[test]
-fn only_a_page_is_sent_to_the_own_host_and_rules_for_hosts_hold() {
+fn only_page_loads_are_redirected_and_host_rules_still_apply() {
     let mut world = World::ready_with(&[(
         "rules",
         json!([
@@ -160,7 +160,7 @@ fn only_a_page_is_sent_to_the_own_host_and_rules_for_hosts_hold() {
 }
 
 #[test]
-fn a_session_is_kept_only_where_its_provider_counts() {
+fn session_keep_keeps_only_a_session_of_an_admitted_provider() {
     let partners = json!({ "name": "partners", "issuer": PARTNERS, "client_id": "client", "client_secret": "secret" });
     let mut providers = document()["providers"].clone();
     providers.as_array_mut().unwrap().push(partners);

@@ -22,7 +22,7 @@ fn set(claims: &mut Map<String, Value>, name: &str, value: Value) {
 }
 
 #[test]
-fn a_wrong_claim_signs_nobody_in() {
+fn an_id_token_with_an_invalid_claim_is_refused() {
     let cases: [(&str, Change); 28] = [
         ("invalid-iss", |c| set(c, "iss", json!("https://idp.example.com/"))),
         ("missing-iss", |c| drop(c.remove("iss"))),
@@ -63,7 +63,7 @@ fn a_wrong_claim_signs_nobody_in() {
 }
 
 #[test]
-fn claims_that_look_odd_but_are_right_sign_in() {
+fn an_id_token_with_unusual_but_valid_claims_is_accepted() {
     let cases: [(&str, Change); 7] = [
         ("valid-aud-as-array", |c| set(c, "aud", json!(["client"]))),
         ("azp is us", |c| set(c, "azp", json!("client"))),
@@ -79,7 +79,7 @@ fn claims_that_look_odd_but_are_right_sign_in() {
 }
 
 #[test]
-fn an_id_token_that_is_no_signed_token_signs_nobody_in() {
+fn an_unsigned_or_malformed_id_token_is_refused() {
     for (name, token, expected) in [
         ("idtoken-sig-none", "eyJhbGciOiJub25lIn0.e30.", (502, "id_token_malformed")),
         ("not a token", "x", (502, "id_token_malformed")),
@@ -98,7 +98,7 @@ fn an_id_token_that_is_no_signed_token_signs_nobody_in() {
 }
 
 #[test]
-fn invalid_sig_signs_nobody_in() {
+fn an_id_token_with_an_invalid_signature_is_refused() {
     let mut world = World::ready();
     world.provider.token_response = Box::new(|mut body| {
         let token = body["id_token"].as_str().unwrap();

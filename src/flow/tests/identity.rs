@@ -30,7 +30,7 @@ const FORGED: [(&str, &str); 11] = [
 ];
 
 #[test]
-fn h_01_to_h_05_what_a_client_says_of_itself_is_removed_everywhere() {
+fn a_client_cannot_send_the_filters_identity_headers() {
     let mut world = World::ready();
     world.sign_in("/");
     for path in ["/public/x", "/private"] {
@@ -69,7 +69,7 @@ const OF_OTHER_SYSTEMS: [(&str, bool); 20] = [
 ];
 
 #[test]
-fn headers_of_other_systems_go_unless_the_setting_says_otherwise() {
+fn identity_headers_of_other_systems_are_removed_as_configured() {
     let send = |world: &mut World, path: &str| {
         let mut all = vec![(":method", "GET"), (":path", path)];
         all.extend(OF_OTHER_SYSTEMS.map(|(name, _)| (name, "mallory")));
@@ -98,7 +98,7 @@ fn headers_of_other_systems_go_unless_the_setting_says_otherwise() {
 }
 
 #[test]
-fn what_the_filter_sets_under_such_a_name_stays() {
+fn a_configured_identity_header_replaces_the_clients_stripped_one() {
     let mut world = World::ready_with(&[
         ("identity_headers", json!({ "Remote-User": "sub", "X-WEBAUTH-USER": "email" })),
         ("strip_request_headers", json!(["default", "remote-user"])),
@@ -117,7 +117,7 @@ fn what_the_filter_sets_under_such_a_name_stays() {
 }
 
 #[test]
-fn h_17_trailers_say_nothing_of_who_is_there() {
+fn identity_and_credential_trailers_are_removed() {
     use crate::http::{HeaderEdit, Request};
     let world = World::ready();
     let trailers = [
@@ -135,7 +135,7 @@ fn h_17_trailers_say_nothing_of_who_is_there() {
 }
 
 #[test]
-fn k_27_our_cookies_stay_here_and_others_pass_as_they_are() {
+fn the_filters_cookies_are_removed_and_others_are_forwarded_unchanged() {
     let mut world = World::ready();
     world.sign_in("/");
     world.visit("/public/other").reply_or_forwarded();
@@ -158,7 +158,7 @@ fn k_27_our_cookies_stay_here_and_others_pass_as_they_are() {
 }
 
 #[test]
-fn h_11_h_12_a_claim_becomes_a_header_or_none_but_never_two() {
+fn a_claim_becomes_at_most_one_header() {
     type Change = fn(&mut Map<String, Value>);
     let cases: [(&str, Change, &str, &[&str]); 13] = [
         ("list", |_| (), "x-forwarded-groups", &["staff,admins"]),

@@ -123,7 +123,7 @@ fn code(outcome: Result<(Reason, Headers), LocalReply>) -> (u16, &'static str) {
 }
 
 #[test]
-fn each_pass_is_decided_by_its_own_rule_for_the_session_that_the_client_brought() {
+fn each_pass_is_decided_by_its_own_rule_with_the_clients_session() {
     let mut world = world(&[]);
     world.sign_in("/");
     let mut request = Redirected::new(&world, &[("cookie", "other=2")]);
@@ -146,7 +146,7 @@ fn each_pass_is_decided_by_its_own_rule_for_the_session_that_the_client_brought(
 }
 
 #[test]
-fn no_pass_lends_its_identity_to_the_next() {
+fn an_internal_redirect_does_not_inherit_the_previous_identity() {
     // Without a session: a public page redirects to one that is not public.
     let mut world = world(&[]);
     let mut request = Redirected::new(&world, &[]);
@@ -162,7 +162,7 @@ fn no_pass_lends_its_identity_to_the_next() {
 }
 
 #[test]
-fn a_client_that_claims_a_redirect_gains_nothing() {
+fn a_client_cannot_forge_an_internal_redirect() {
     let forged = [
         ("x-envoy-original-url", "https://app.example.com/"),
         ("x-forwarded-user", "mallory"),
@@ -188,7 +188,7 @@ fn a_client_that_claims_a_redirect_gains_nothing() {
 }
 
 #[test]
-fn a_token_that_a_pass_handed_on_is_not_the_clients_in_the_next() {
+fn a_forwarded_token_does_not_authenticate_after_an_internal_redirect() {
     let mut world = world(&[]);
     world.sign_in("/");
     for sent in [&[][..], &[("authorization", "Basic bWU6bWU=")]] {
@@ -209,7 +209,7 @@ fn a_token_that_a_pass_handed_on_is_not_the_clients_in_the_next() {
 }
 
 #[test]
-fn a_programs_token_is_checked_in_each_pass() {
+fn a_bearer_token_is_verified_in_each_pass() {
     let mut world = world(&[]);
     world.sign_in("/");
     let bearer = format!("Bearer {STATIC_TOKEN}");
@@ -223,7 +223,7 @@ fn a_programs_token_is_checked_in_each_pass() {
 }
 
 #[test]
-fn with_route_metadata_no_pass_is_taken_for_a_forged_one() {
+fn the_filters_own_headers_of_a_pass_are_not_refused_as_forged() {
     let policies = json!({ "people": { "access": "required" } });
     let mut world = world(&[("policies", policies), ("route_metadata", json!(true))]);
     world.sign_in("/");
@@ -236,7 +236,7 @@ fn with_route_metadata_no_pass_is_taken_for_a_forged_one() {
 }
 
 #[test]
-fn a_session_that_the_first_pass_renewed_goes_on_in_the_second() {
+fn a_session_renewed_in_the_first_pass_is_used_in_the_second() {
     let mut world = world(&[]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -251,7 +251,7 @@ fn a_session_that_the_first_pass_renewed_goes_on_in_the_second() {
 }
 
 #[test]
-fn a_stored_session_passes_twice_too() {
+fn a_stored_session_passes_an_internal_redirect() {
     let store = json!({ "cluster": "webdis" });
     let mut world = world(&[("session", json!({ "store": store }))]);
     world.sign_in("/");
@@ -282,7 +282,7 @@ fn stored(request: &mut Redirected, world: &mut World, path: &str) -> Option<Str
 }
 
 #[test]
-fn without_the_setting_nothing_is_kept_and_the_log_names_it_once() {
+fn without_internal_redirects_no_credentials_are_kept_and_one_warning() {
     let mut world = world(&[("internal_redirects", json!(false))]);
     world.sign_in("/");
     let lines = |world: &World| {

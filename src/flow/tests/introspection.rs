@@ -54,7 +54,7 @@ fn assert_passes(outcome: &Outcome) {
 }
 
 #[test]
-fn an_opaque_token_passes_while_its_issuer_says_so() {
+fn an_opaque_token_passes_while_introspection_reports_it_active() {
     let mut world = world();
     world.partners.introspection = Box::new(|request, token| {
         // RFC 6749, 2.3.1: client id and secret are form-encoded.
@@ -80,7 +80,7 @@ fn an_opaque_token_passes_while_its_issuer_says_so() {
 }
 
 #[test]
-fn the_app_is_told_what_the_issuer_says_now() {
+fn identity_headers_follow_the_latest_introspection_response() {
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     world.partners.introspection = Box::new(|_, _| {
@@ -97,7 +97,7 @@ fn the_app_is_told_what_the_issuer_says_now() {
 }
 
 #[test]
-fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
+fn an_introspection_response_is_cached_until_exp_or_cache_seconds() {
     let asks = json!({ "client_id": "gate", "client_secret": "s", "cache_seconds": 600 });
     let mut world = world_with(&asks, &json!({}));
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
@@ -115,7 +115,7 @@ fn nothing_is_remembered_longer_than_the_token_lives_or_than_is_wanted() {
 }
 
 #[test]
-fn what_the_issuer_says_must_be_right_and_for_us() {
+fn an_introspection_response_with_an_invalid_claim_is_refused() {
     type Change = fn(&mut Value);
     let cases: [(&str, Change, bool); 30] = [
         ("no exp", |said| drop(said.as_object_mut().unwrap().shift_remove("exp")), true),
@@ -180,7 +180,7 @@ fn what_the_issuer_says_must_be_right_and_for_us() {
 }
 
 #[test]
-fn an_endpoint_in_trouble_is_said_so_and_nobody_passes() {
+fn a_failing_introspection_endpoint_admits_no_token() {
     type Answer = fn() -> super::super::CalloutResult;
     let status = |status| Ok(CalloutResponse::new(status, b"{}".to_vec()));
     let _: super::super::CalloutResult = status(500);
@@ -213,7 +213,7 @@ fn an_endpoint_in_trouble_is_said_so_and_nobody_passes() {
 }
 
 #[test]
-fn a_call_that_envoy_does_not_take_is_made_again() {
+fn an_introspection_call_that_envoy_refuses_is_retried() {
     let mut world = world();
     world.partners.introspection = Box::new(|_, _| Err(CalloutError::Dispatch));
     let Outcome::Held(waiter) = bring(&mut world, "/api/x", "opaque") else { panic!("it waits") };
@@ -227,7 +227,7 @@ fn a_call_that_envoy_does_not_take_is_made_again() {
 }
 
 #[test]
-fn it_is_known_where_to_ask_or_the_token_waits() {
+fn an_opaque_token_waits_until_the_introspection_endpoint_is_known() {
     let asks = json!({ "client_id": "gate", "client_secret": "s" });
     let mut document = super::world::document();
     document["token_issuers"] = json!([{ "issuer": PARTNERS, "introspection": asks }]);
@@ -249,7 +249,7 @@ fn it_is_known_where_to_ask_or_the_token_waits() {
 }
 
 #[test]
-fn as_many_are_asked_about_at_once_as_one_worker_takes() {
+fn a_worker_limits_concurrent_introspection_calls() {
     let mut world = world();
     let mut under_way = world.limits().introspecting.take_all_but(0);
     assert_eq!(bring(&mut world, "/api/x", "opaque").code(), (503, "busy"));
@@ -263,7 +263,7 @@ fn as_many_are_asked_about_at_once_as_one_worker_takes() {
 }
 
 #[test]
-fn made_up_tokens_do_not_keep_out_those_that_were_good_before() {
+fn unknown_tokens_do_not_use_the_slots_of_previously_valid_tokens() {
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     let under_way = world.limits().introspecting.take_all_but(0);
@@ -287,7 +287,7 @@ fn made_up_tokens_do_not_keep_out_those_that_were_good_before() {
 }
 
 #[test]
-fn whoever_has_a_token_that_was_good_once_keeps_nobody_out_with_it() {
+fn a_revoked_token_loses_its_slot_for_previously_valid_tokens() {
     type Answer = fn() -> Value;
     let answers: [Answer; 2] = [
         || json!({ "active": false }),
@@ -316,7 +316,7 @@ fn whoever_has_a_token_that_was_good_once_keeps_nobody_out_with_it() {
 }
 
 #[test]
-fn a_question_counts_by_what_is_known_of_its_token() {
+fn an_introspection_call_takes_a_slot_by_the_tokens_history() {
     let mut world = world();
     assert_passes(&bring(&mut world, "/api/x", "opaque"));
     world.advance(60);
@@ -332,7 +332,7 @@ fn a_question_counts_by_what_is_known_of_its_token() {
 }
 
 #[test]
-fn a_signed_token_of_its_is_asked_about_too_and_others_verify_theirs() {
+fn a_jwt_of_an_introspection_issuer_is_introspected() {
     let asks = json!({ "client_id": "gate", "client_secret": "s" });
     let mut world = world_with(&asks, &json!({ "allow": { "claims": { "client_id": ["robots"] } } }));
     world.partners.introspection = Box::new(|_, _| ok(&good()));
@@ -350,7 +350,7 @@ fn a_signed_token_of_its_is_asked_about_too_and_others_verify_theirs() {
 }
 
 #[test]
-fn tokens_of_a_provider_that_people_sign_in_at_are_its_own() {
+fn introspected_tokens_of_a_provider_satisfy_its_provider_rules() {
     let asks = json!({ "client_id": "client", "client_secret": "secret" });
     let rules = json!([{ "path": "/staff/*", "access": "required", "providers": ["default"] }]);
     let issuer = json!({ "issuer": ISSUER, "introspection": asks });
@@ -360,7 +360,7 @@ fn tokens_of_a_provider_that_people_sign_in_at_are_its_own() {
 }
 
 #[test]
-fn what_an_issuer_says_of_its_people_holds_for_tokens_that_it_is_asked_about() {
+fn provider_conditions_apply_to_introspected_tokens() {
     let allow = json!({ "claims": { "team": ["a"] } });
     for own in [json!(null), json!({ "claims": { "client_id": ["robots"] } })] {
         let mut document = super::world::document();
@@ -380,7 +380,7 @@ fn what_an_issuer_says_of_its_people_holds_for_tokens_that_it_is_asked_about() {
 }
 
 #[test]
-fn what_is_remembered_of_answers_has_an_end_in_length() {
+fn the_cache_of_introspection_responses_is_bounded_in_size() {
     let mut world = world();
     let long = "x".repeat(200_000);
     world.partners.introspection = Box::new(move |_, _| {
@@ -399,7 +399,7 @@ fn what_is_remembered_of_answers_has_an_end_in_length() {
 }
 
 #[test]
-fn an_app_can_be_told_whose_word_it_is() {
+fn an_identity_header_can_name_the_issuer_of_an_introspected_token() {
     let asks = json!({ "client_id": "gate", "client_secret": "s" });
     let issuer = json!({ "issuer": PARTNERS, "introspection": asks });
     let headers = json!({ "X-User": { "template": "{iss}#{sub}" } });
@@ -417,7 +417,7 @@ fn an_app_can_be_told_whose_word_it_is() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
+fn a_clock_set_back_does_not_extend_cached_introspection_responses() {
     let mut world = world();
     world.advance(3600);
     world.partners.introspection = Box::new(|_, token| match token {
@@ -437,7 +437,7 @@ fn a_clock_that_is_set_back_makes_no_answer_count_longer() {
 }
 
 #[test]
-fn a_token_that_many_waiting_requests_bring_is_asked_about_once() {
+fn a_token_of_several_waiting_requests_is_introspected_once() {
     let asks = json!({ "client_id": "gate", "client_secret": "s" });
     let mut document = super::world::document();
     document["token_issuers"] = json!([{ "issuer": PARTNERS, "introspection": asks }]);
@@ -452,7 +452,7 @@ fn a_token_that_many_waiting_requests_bring_is_asked_about_once() {
 }
 
 #[test]
-fn the_client_authenticates_as_it_would_at_a_token_endpoint() {
+fn the_introspecting_client_authenticates_by_the_configured_method() {
     let keys: Value = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
     let key = json!({ "private_key": keys[1].to_string() });
     let cases = [
@@ -487,7 +487,7 @@ fn the_client_authenticates_as_it_would_at_a_token_endpoint() {
 }
 
 #[test]
-fn a_client_that_shows_a_certificate_asks_where_it_is_read() {
+fn a_client_certificate_is_used_at_the_mtls_introspection_endpoint() {
     let settings = json!({ "client_id": "gate", "token_endpoint_auth_method": "tls_client_auth" });
     let mut issuer = json!({ "issuer": PARTNERS, "audiences": [AUDIENCE], "introspection": settings });
     for (method, expected) in [("tls_client_auth", "/introspect-by-tls"), ("injected", "/introspect")] {

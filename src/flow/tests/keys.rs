@@ -109,7 +109,7 @@ pub(super) fn all_slots(world: &mut World) -> Vec<Slot> {
 }
 
 #[test]
-fn a_key_that_is_replaced_under_its_kid_is_fetched_whatever_it_signed() {
+fn a_key_replaced_under_its_kid_is_fetched_for_every_kind_of_token() {
     let mut world = world();
     world.provider.refreshes = true;
     assert_signs_in(&mut world);
@@ -149,7 +149,7 @@ fn a_key_of_another_kind_under_the_same_kid_is_fetched_too() {
 }
 
 #[test]
-fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_uses_up_no_other_fetch() {
+fn invalid_signatures_cause_one_key_fetch_and_block_no_other_fetch() {
     let mut world = world();
     for number in 0..100 {
         world.worker = number % 2;
@@ -173,7 +173,7 @@ fn a_flood_of_wrong_signatures_fetches_once_in_the_interval_and_uses_up_no_other
 }
 
 #[test]
-fn the_same_keys_once_more_leave_what_was_verified_as_it_is() {
+fn refetching_unchanged_keys_keeps_cached_verifications() {
     let mut world = world();
     let token = access_token(&world, |_, _| ());
     assert_passes(&bring(&mut world, &token));
@@ -185,7 +185,7 @@ fn the_same_keys_once_more_leave_what_was_verified_as_it_is() {
 }
 
 #[test]
-fn a_token_that_came_before_the_keys_asks_once_for_newer_ones() {
+fn a_token_held_before_the_first_key_fetch_causes_one_more_fetch() {
     // The keys are fetched, and rotated in the same second.
     type Arrive = fn(&mut World) -> Outcome;
     type Check = fn(&Outcome) -> bool;
@@ -242,7 +242,7 @@ fn signed_by(signer: &World, number: usize) -> String {
 }
 
 #[test]
-fn forged_tokens_without_a_name_are_tried_with_one_key_each_once_many_have_failed() {
+fn after_many_failures_a_token_without_kid_is_tried_with_one_key() {
     let (mut world, signers) = nameless();
     // Every key is tried, for each may have signed.
     for (number, signer) in signers.iter().enumerate() {
@@ -271,7 +271,7 @@ fn forged_tokens_without_a_name_are_tried_with_one_key_each_once_many_have_faile
 }
 
 #[test]
-fn a_key_in_use_serves_good_tokens_while_many_fail() {
+fn the_last_used_key_verifies_valid_tokens_while_many_fail() {
     let (mut world, signers) = nameless();
     let [_, _, in_use, _] = &signers[..] else { panic!() };
     assert_passes(&bring(&mut world, &signed_by(in_use, 0)));
@@ -287,7 +287,7 @@ fn forged_for_partners(signer: &World, number: usize) -> String {
 }
 
 #[test]
-fn filters_that_share_a_process_do_not_use_up_each_others_fetches() {
+fn filters_in_one_process_have_separate_key_fetch_limits() {
     let mut one = world();
     let mut document = document();
     changes().into_iter().for_each(|(name, value)| document[name] = value);
@@ -309,7 +309,7 @@ fn filters_that_share_a_process_do_not_use_up_each_others_fetches() {
 }
 
 #[test]
-fn a_session_key_that_is_added_loses_no_document() {
+fn an_added_session_key_keeps_the_shared_documents() {
     let mut world = world();
     let mut changed = document();
     changes().into_iter().for_each(|(name, value)| changed[name] = value);
@@ -324,7 +324,7 @@ fn a_session_key_that_is_added_loses_no_document() {
 }
 
 #[test]
-fn made_up_codes_of_one_address_leave_slots_to_others() {
+fn forged_callbacks_of_one_address_leave_slots_for_other_clients() {
     let mut world = world();
     world.platform.client.set(66);
     let mut under_way = Vec::new();
@@ -359,7 +359,7 @@ fn made_up_codes_of_one_address_leave_slots_to_others() {
 }
 
 #[test]
-fn forged_tokens_of_one_address_leave_room_to_hold_others() {
+fn held_tokens_of_one_address_leave_slots_for_other_clients() {
     let mut world = early();
     world.platform.client.set(66);
     let token = access_token(&world, |_, _| ());

@@ -26,7 +26,7 @@ fn is_in(world: &mut World) -> bool {
 }
 
 #[test]
-fn the_three_ends_are_independent() {
+fn a_session_outlives_its_id_token_and_access_token() {
     // The ID token expires after five minutes, the access token after ten.
     let mut world = World::ready();
     world.sign_in("/");
@@ -66,7 +66,7 @@ fn sliding_does_not_move_the_absolute_end() {
 }
 
 #[test]
-fn an_operator_can_shorten_what_has_begun() {
+fn a_shortened_lifetime_applies_to_existing_sessions() {
     let mut world = World::ready();
     world.sign_in("/");
     world.reconfigure(|config| config.session.lifetimes.absolute = std::time::Duration::from_secs(600));
@@ -77,7 +77,7 @@ fn an_operator_can_shorten_what_has_begun() {
 }
 
 #[test]
-fn a_clock_that_jumps_neither_panics_nor_brings_anything_back() {
+fn a_clock_jump_causes_no_panic_and_revives_no_session() {
     let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 600 }))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -114,7 +114,7 @@ fn with_name_of(bytes: usize) -> World {
 }
 
 #[test]
-fn a_session_takes_as_many_cookies_as_it_needs_and_every_one_counts() {
+fn a_session_is_split_into_cookies_and_needs_all_of_them() {
     for (bytes, expected) in [(10, 1), (2500, 1), (6000, 2), (9000, 3), (12_500, 4), (16_000, 5)] {
         let mut world = with_name_of(bytes);
         world.sign_in("/");
@@ -137,7 +137,7 @@ fn a_session_takes_as_many_cookies_as_it_needs_and_every_one_counts() {
 }
 
 #[test]
-fn cookies_of_two_sessions_do_not_mix_and_what_is_left_over_goes() {
+fn cookies_of_two_sessions_do_not_combine_and_surplus_ones_are_deleted() {
     let mut world = with_name_of(9000);
     world.sign_in("/");
     let older = world.session_cookies();
@@ -157,7 +157,7 @@ fn cookies_of_two_sessions_do_not_mix_and_what_is_left_over_goes() {
 }
 
 #[test]
-fn four_hundred_groups_fit() {
+fn a_session_with_four_hundred_groups_fits_into_cookies() {
     let mut world = World::ready();
     world.provider.refreshes = true;
     let groups: Vec<String> = (0..400_u32)
@@ -178,7 +178,7 @@ fn four_hundred_groups_fit() {
 }
 
 #[test]
-fn what_is_optional_is_left_out_before_anybody_is_turned_away() {
+fn a_large_session_omits_optional_tokens_instead_of_failing() {
     // For the sign-out at the provider the session keeps the ID token, which repeats the name.
     let mut world = with_name_of(9000);
     world.reconfigure(|config| config.sign_out.at_provider = true);
@@ -193,7 +193,7 @@ fn what_is_optional_is_left_out_before_anybody_is_turned_away() {
 }
 
 #[test]
-fn a_new_key_takes_over_at_the_next_request_and_the_old_one_can_go() {
+fn a_request_reseals_the_session_with_a_new_key() {
     let key = |name: &str| {
         use base64::{Engine, engine::general_purpose::STANDARD};
         json!(STANDARD.encode(Sha256::digest(name)))

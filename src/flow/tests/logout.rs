@@ -45,7 +45,7 @@ fn is_in(world: &mut World) -> bool {
 
 /// Two providers may be of one issuer: one with all tenants, and one of them.
 #[test]
-fn a_logout_of_one_tenant_is_for_the_provider_with_exactly_its_issuer() {
+fn a_logout_token_of_a_tenant_ends_sessions_of_the_exact_issuer_only() {
     let tenant = format!("{ISSUER}/11111111-1111-1111-1111-111111111111/v2.0");
     let mut document = document();
     let endpoints = |mut provider: Value| {
@@ -71,7 +71,7 @@ fn a_logout_of_one_tenant_is_for_the_provider_with_exactly_its_issuer() {
 }
 
 #[test]
-fn rp_backchannel_rpinitlogout() {
+fn a_back_channel_logout_token_ends_the_session_everywhere() {
     let mut world = world();
     world.sign_in("/");
     world.advance(5);
@@ -90,7 +90,7 @@ fn rp_backchannel_rpinitlogout() {
 }
 
 #[test]
-fn a_session_that_its_id_token_did_not_name_ends_with_those_of_its_subject() {
+fn a_session_without_sid_ends_with_any_logout_of_its_subject() {
     let without = |name: &'static str| {
         move |_: &mut Value, claims: &mut Value| drop(claims.as_object_mut().unwrap().remove(name))
     };
@@ -115,7 +115,7 @@ fn a_session_that_its_id_token_did_not_name_ends_with_those_of_its_subject() {
 }
 
 #[test]
-fn a_token_that_is_not_one_ends_nothing() {
+fn an_invalid_logout_token_is_refused_and_ends_no_session() {
     type Change = fn(&mut Value, &mut Value);
     let cases: [(&str, Change); 27] = [
         ("alg-none", |header, _| header["alg"] = json!("none")),
@@ -173,7 +173,7 @@ fn a_token_that_is_not_one_ends_nothing() {
 }
 
 #[test]
-fn bodies_that_come_slowly_keep_nobody_out() {
+fn slow_logout_bodies_do_not_delay_sign_ins() {
     let mut world = world();
     let mut reading = world.limits().reading.take_all_but(0);
     let reply = world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).reply();
@@ -189,7 +189,7 @@ fn bodies_that_come_slowly_keep_nobody_out() {
 }
 
 #[test]
-fn an_id_token_is_no_logout_token_and_the_reverse() {
+fn a_logout_token_is_refused_as_an_id_token() {
     let mut world = world();
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
@@ -202,7 +202,7 @@ fn an_id_token_is_no_logout_token_and_the_reverse() {
 }
 
 #[test]
-fn a_sid_ends_one_session_and_a_sub_all_of_them() {
+fn a_logout_by_sid_ends_one_session_and_by_sub_all_of_the_user() {
     let mut world = world();
     world.sign_in("/");
     let first = std::mem::take(&mut world.jar);
@@ -224,7 +224,7 @@ fn a_sid_ends_one_session_and_a_sub_all_of_them() {
 }
 
 #[test]
-fn a_token_counts_once() {
+fn a_replayed_logout_token_ends_no_newer_session() {
     let mut world = world();
     world.sign_in("/");
     world.advance(1);
@@ -239,7 +239,7 @@ fn a_token_counts_once() {
 }
 
 #[test]
-fn a_body_that_is_not_one_token_ends_nothing() {
+fn a_logout_body_without_exactly_one_token_is_refused() {
     let mut world = world();
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());
@@ -263,7 +263,7 @@ fn a_body_that_is_not_one_token_ends_nothing() {
 }
 
 #[test]
-fn a_body_that_envoy_does_not_hand_over_is_said_to_be_missing() {
+fn a_logout_body_that_envoy_withholds_is_reported_as_missing() {
     let mut world = world();
     assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (503, "body_missing"));
 }
@@ -283,14 +283,14 @@ fn a_key_that_was_rotated_just_before_is_fetched() {
 }
 
 #[test]
-fn neither_channel_is_there_unless_it_is_wanted() {
+fn logout_channels_have_no_endpoint_unless_configured() {
     let mut world = World::ready();
     assert_eq!(world.send_more(&[(":method", "POST"), (":path", CHANNEL), FORM]).code(), (404, "reserved_path"));
     assert_eq!(world.visit("/oauth2/frontchannel_logout?iss=x&sid=y").code(), (404, "reserved_path"));
 }
 
 #[test]
-fn a_frame_of_the_provider_ends_the_session_that_it_names() {
+fn a_front_channel_logout_ends_the_session_with_its_sid() {
     let mut world = world();
     world.sign_in("/");
     world.advance(1);
@@ -350,7 +350,7 @@ fn with_sid(world: &mut World, sid: &str) {
 }
 
 #[test]
-fn made_up_frames_push_out_nothing_that_a_frame_ended() {
+fn forged_front_channel_logouts_revive_no_ended_session() {
     let mut world = world();
     world.sign_in("/");
     // After the restart no worker knows the session's `sid`, as if it had begun at another Envoy.
@@ -386,7 +386,7 @@ fn made_up_frames_push_out_nothing_that_a_frame_ended() {
 }
 
 #[test]
-fn made_up_and_repeated_frames_are_written_so_often_a_minute() {
+fn forged_front_channel_logouts_are_rate_limited_per_minute() {
     let mut world = world();
     world.sign_in("/");
     let taken = |world: &mut World, sid: fn(usize) -> String| {
@@ -423,7 +423,7 @@ fn ended_by_token(world: &mut World, sub: &str, sid: &str) {
 }
 
 #[test]
-fn a_person_who_ends_many_sessions_brings_back_no_other_persons() {
+fn many_logouts_of_one_user_revive_no_session_of_another_user() {
     type End = fn(&mut World, &str);
     let by_frame: End = |world, sid| assert_eq!(frame(world, sid), (200, "logged_out"));
     let by_token: End = |world, sid| ended_by_token(world, if sid == "idp-session" { "alice" } else { "mallory" }, sid);
@@ -460,7 +460,7 @@ fn a_person_who_ends_many_sessions_brings_back_no_other_persons() {
 }
 
 #[test]
-fn a_person_who_signs_out_often_loses_other_browsers_only_where_the_list_is_full() {
+fn frequent_sign_outs_end_the_users_other_sessions_only_if_list_is_full() {
     for is_full in [false, true] {
         sign_outs_of_one_person(is_full);
     }
@@ -500,7 +500,7 @@ fn sign_outs_of_one_person(is_full: bool) {
 }
 
 #[test]
-fn many_sign_outs_of_one_account_leave_room_for_those_of_all_others() {
+fn sign_outs_of_one_user_leave_denylist_entries_for_other_users() {
     let mut world = world();
     let mark = |name: &str, number: usize| half_digest("session", &[format!("{name}-{number}").as_bytes()]);
     let end = |world: &mut World, name: &str, number: usize, by| {
@@ -531,7 +531,7 @@ fn many_sign_outs_of_one_account_leave_room_for_those_of_all_others() {
 }
 
 #[test]
-fn an_end_is_forgotten_when_its_session_would_be_over() {
+fn a_denylist_entry_expires_with_the_lifetime_of_its_session() {
     let mut world = world();
     world.sign_in("/");
     world.advance(3600);
@@ -544,7 +544,7 @@ fn an_end_is_forgotten_when_its_session_would_be_over() {
 }
 
 #[test]
-fn a_logout_that_is_answered_has_ended_the_session_whenever_it_began() {
+fn an_acknowledged_logout_ends_a_session_of_any_age() {
     type End = fn(&mut World, usize);
     let by_sid: End = |world, number| {
         let told = logout(world, |_, claims| claims["jti"] = json!(format!("sid-{number}")));
@@ -588,7 +588,7 @@ fn a_logout_that_is_answered_has_ended_the_session_whenever_it_began() {
 }
 
 #[test]
-fn a_logout_at_another_envoy_ends_a_session_by_clocks_that_differ_by_two_seconds() {
+fn a_logout_at_another_envoy_tolerates_two_seconds_of_clock_skew() {
     for behind in [0, 1, 2] {
         let mut one = world();
         one.advance(1000);
@@ -607,7 +607,7 @@ fn a_logout_at_another_envoy_ends_a_session_by_clocks_that_differ_by_two_seconds
 }
 
 #[test]
-fn a_logout_token_without_an_end_is_as_good_as_its_leeway() {
+fn a_logout_token_without_exp_is_accepted_for_the_leeway() {
     for (age, is_taken) in [(0, true), (59, true), (60, false)] {
         let mut world = world();
         world.advance(1000);
@@ -639,7 +639,7 @@ fn made_up(world: &mut World, number: usize) -> Outcome {
 }
 
 #[test]
-fn made_up_logout_tokens_leave_room_for_sign_ins() {
+fn forged_logout_tokens_leave_slots_for_sign_ins() {
     let mut world = world();
     let reply = world.visit("/").reply();
     let callback = world.signs_in(&reply);
@@ -654,7 +654,7 @@ fn made_up_logout_tokens_leave_room_for_sign_ins() {
 }
 
 #[test]
-fn made_up_logout_tokens_do_not_use_up_the_fetch_that_a_sign_in_needs() {
+fn forged_logout_tokens_do_not_use_up_the_key_fetch_of_a_sign_in() {
     let mut world = world();
     for number in 0..3 {
         drop(made_up(&mut world, number));
@@ -670,7 +670,7 @@ fn made_up_logout_tokens_do_not_use_up_the_fetch_that_a_sign_in_needs() {
 }
 
 #[test]
-fn a_second_end_takes_nothing_of_the_first_back() {
+fn a_second_logout_with_an_earlier_clock_revives_no_session() {
     let mut world = world();
     world.advance(100);
     world.sign_in("/");
@@ -685,7 +685,7 @@ fn a_second_end_takes_nothing_of_the_first_back() {
 }
 
 #[test]
-fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
+fn many_refused_renewals_revive_no_session_that_the_provider_ended() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -707,7 +707,7 @@ fn refusals_of_many_sessions_push_out_nothing_that_the_provider_ended() {
 }
 
 #[test]
-fn a_logout_from_before_a_clock_was_set_right_locks_nobody_out() {
+fn a_logout_before_a_clock_correction_does_not_block_new_sign_ins() {
     let mut world = world();
     world.sign_in("/");
     world.advance(3600);

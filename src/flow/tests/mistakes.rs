@@ -39,7 +39,7 @@ fn refused(world: &mut World, expected: (u16, &'static str)) -> String {
 }
 
 #[test]
-fn a_refused_client_is_told_which_settings_to_compare() {
+fn invalid_client_is_logged_with_the_settings_to_compare() {
     let secret = "0123456789abcdef0123456789abcdef";
     let keys: Value = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
     let registration = "with the registration of the client";
@@ -89,7 +89,7 @@ fn a_refused_client_is_told_which_settings_to_compare() {
 }
 
 #[test]
-fn the_other_method_is_kept_where_the_client_is_accepted_and_nowhere_else() {
+fn the_alternative_auth_method_is_kept_only_if_it_is_accepted() {
     for (status, body, kept) in [
         (200, r#"{"error":"invalid_grant"}"#, true),
         (400, r#"{"error":"invalid_grant"}"#, true),
@@ -122,7 +122,7 @@ fn the_other_method_is_kept_where_the_client_is_accepted_and_nowhere_else() {
 }
 
 #[test]
-fn a_scope_that_the_client_may_not_ask_for_is_named_as_the_setting() {
+fn invalid_scope_is_logged_with_the_scopes_setting() {
     let mut world = World::ready();
     let reply = world.visit("/page").reply();
     let callback = world.signs_in(&reply).replace("code=code", "error=invalid_scope&error_description=no+groups");
@@ -135,7 +135,7 @@ fn a_scope_that_the_client_may_not_ask_for_is_named_as_the_setting() {
 }
 
 #[test]
-fn the_issuer_that_an_id_token_names_is_quoted() {
+fn a_wrong_issuer_of_an_id_token_is_quoted_in_the_log() {
     for (iss, quoted) in [
         (format!("{ISSUER}/"), format!("{:?}", format!("{ISSUER}/"))),
         ("https://idp.example.com/other\r\n".to_owned(), r#""https://idp.example.com/other\r\n""#.to_owned()),
@@ -162,7 +162,7 @@ fn troubles(world: &mut World) -> [Value; 2] {
 }
 
 #[test]
-fn metadata_and_keys_that_are_not_there_are_named_with_their_url() {
+fn missing_metadata_and_keys_are_logged_with_their_url() {
     for status in [404, 410, 400] {
         for document in ["metadata", "keys"] {
             let mut world = World::new();
@@ -196,7 +196,7 @@ fn metadata_and_keys_that_are_not_there_are_named_with_their_url() {
 }
 
 #[test]
-fn a_cluster_that_is_unknown_is_told_from_one_without_an_address() {
+fn the_log_distinguishes_unknown_clusters_from_unreachable_ones() {
     for (error, told, word) in [
         (
             CalloutError::NoCluster(Quoted::new("idp")),
@@ -238,7 +238,7 @@ fn without_both(claims: &mut Map<String, Value>) {
 }
 
 #[test]
-fn an_expected_claim_that_no_scope_brought_is_named_once_for_each_worker() {
+fn a_missing_expected_claim_is_logged_once_per_worker() {
     let groups = json!([{"prefix": "/", "access": "required", "allow": {"groups": ["staff"]}}]);
     let mut world = World::ready_with(&[("rules", groups)]);
     world.provider.claims = Box::new(without_both);
@@ -267,7 +267,7 @@ fn an_expected_claim_that_no_scope_brought_is_named_once_for_each_worker() {
 }
 
 #[test]
-fn a_claim_is_expected_where_something_asks_for_it() {
+fn a_claim_is_expected_if_a_header_or_condition_uses_it() {
     let absent_with = |changes: &[(&str, Value)]| {
         let mut world = World::ready_with(changes);
         world.provider.claims = Box::new(without_both);

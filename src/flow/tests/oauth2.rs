@@ -106,7 +106,7 @@ fn header(outcome: &Outcome, name: &str) -> Option<String> {
 }
 
 #[test]
-fn it_is_ready_at_once_and_its_answers_are_the_identity() {
+fn an_oauth2_provider_needs_no_discovery_and_its_responses_are_claims() {
     let mut world = signed_in(&answers());
     assert_eq!(world.provider.asked.keys().collect::<Vec<_>>(), ["/emails", "/me", "/token"]);
     let passed = world.visit("/mail");
@@ -117,7 +117,7 @@ fn it_is_ready_at_once_and_its_answers_are_the_identity() {
 }
 
 #[test]
-fn a_renewal_asks_again_and_changes_the_claims() {
+fn an_oauth2_renewal_reads_the_claims_again() {
     let answers = answers();
     let mut world = signed_in(&answers);
     answers.borrow_mut().insert(ME, ok(&json!({ "user": { "id": 7 }, "groups": ["banned"] })));
@@ -140,7 +140,7 @@ fn a_renewal_that_names_another_user_ends_the_session() {
 }
 
 #[test]
-fn a_renewal_that_fails_on_the_way_keeps_the_session() {
+fn a_renewal_that_fails_at_any_endpoint_keeps_the_session() {
     for path in [TOKEN, ME, EMAILS] {
         let answers = answers();
         let mut world = signed_in(&answers);
@@ -153,7 +153,7 @@ fn a_renewal_that_fails_on_the_way_keeps_the_session() {
 }
 
 #[test]
-fn without_good_answers_nobody_is_signed_in() {
+fn an_invalid_provider_response_creates_no_session() {
     for (path, answer, expected) in [
         (TOKEN, text(200, "error=invalid_grant"), (400, "token_endpoint_invalid_grant")),
         (TOKEN, ok(&json!({ "error": "invalid_client" })), (502, "token_endpoint_refused")),
@@ -199,8 +199,8 @@ fn an_answer_of_another_issuer_is_refused() {
 }
 
 #[test]
-fn other_mapped_claims_are_asked_for_by_another_sign_in() {
-    // A condition with `not` must not hold because the claim was never looked for.
+fn a_changed_claim_mapping_keeps_a_session_that_has_the_claim() {
+    // The session keeps the value of its sign-in until it is renewed. Only a claim that it lacks takes a new sign-in.
     let answers = answers();
     let mut world = signed_in(&answers);
     let mut document = configured();
@@ -213,7 +213,7 @@ fn other_mapped_claims_are_asked_for_by_another_sign_in() {
 }
 
 #[test]
-fn signing_out_ends_it_here_and_there() {
+fn a_sign_out_ends_the_session_locally_and_at_the_oauth2_server() {
     let mut document = configured();
     document["providers"][0]["end_session_endpoint"] = json!("https://auth.example.com/logout");
     document["sign_out"] = json!({ "at_provider": true });
@@ -252,7 +252,7 @@ fn told(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_secret_that_is_refused_in_one_place_is_sent_in_the_other_and_then_there_at_once() {
+fn a_client_secret_refused_by_one_method_is_sent_by_the_other() {
     let answers = answers();
     let mut world = world(&configured(), &answers);
     let asked = takes_secret_in("body", &mut world, &answers);
@@ -278,7 +278,7 @@ fn a_secret_that_is_refused_in_one_place_is_sent_in_the_other_and_then_there_at_
 }
 
 #[test]
-fn a_secret_that_is_wrong_is_tried_twice_and_one_with_a_method_once() {
+fn a_wrong_client_secret_is_sent_by_each_permitted_method_once() {
     for (method, expected) in [(None, 2), (Some("client_secret_basic"), 1)] {
         let answers = answers();
         let mut document = configured();
@@ -301,7 +301,7 @@ fn a_secret_that_is_wrong_is_tried_twice_and_one_with_a_method_once() {
 }
 
 #[test]
-fn a_grant_that_is_revoked_ends_the_session_although_the_secret_was_sent_wrongly_first() {
+fn a_revoked_grant_ends_the_session_after_the_auth_method_changed() {
     let answers = answers();
     let mut world = world(&configured(), &answers);
     takes_secret_in("body", &mut world, &answers);
@@ -319,7 +319,7 @@ fn a_grant_that_is_revoked_ends_the_session_although_the_secret_was_sent_wrongly
 }
 
 #[test]
-fn a_user_who_is_gone_at_the_server_is_signed_out_at_the_renewal() {
+fn a_user_deleted_at_the_provider_is_signed_out_at_the_renewal() {
     for (path, status) in [(ME, 401), (ME, 403), (ME, 404), (EMAILS, 403)] {
         let answers = answers();
         let mut world = signed_in(&answers);

@@ -63,7 +63,7 @@ fn bring(world: &mut World, path: &str, token: &str) -> Outcome {
 }
 
 #[test]
-fn in_the_id_token_and_in_userinfo_at_sign_in_and_at_renewal() {
+fn object_keys_apply_to_id_tokens_and_userinfo() {
     for userinfo in [false, true] {
         let mut world = world_with(true, userinfo);
         world.provider.refreshes = true;
@@ -94,7 +94,7 @@ fn in_the_id_token_and_in_userinfo_at_sign_in_and_at_renewal() {
 }
 
 #[test]
-fn without_the_setting_an_object_admits_nobody() {
+fn without_object_keys_an_object_claim_matches_no_condition() {
     let mut world = world_with(false, false);
     id_token_says(&mut world, json!({(ROLES): roles(&["admin"])}));
     world.sign_in("/");
@@ -103,7 +103,7 @@ fn without_the_setting_an_object_admits_nobody() {
 }
 
 #[test]
-fn a_session_that_kept_the_object_signs_in_again_where_it_decides() {
+fn a_session_from_before_object_keys_signs_in_again_if_needed() {
     let mut world = world_with(false, false);
     id_token_says(&mut world, json!({(ROLES): roles(&["banned"])}));
     world.sign_in("/");
@@ -120,7 +120,7 @@ fn a_session_that_kept_the_object_signs_in_again_where_it_decides() {
 }
 
 #[test]
-fn in_a_signed_access_token() {
+fn object_keys_apply_to_signed_access_tokens() {
     let mut world = world_with(true, false);
     let (admin, banned) = (access_token(&world, &["admin"]), access_token(&world, &["banned", "reader"]));
     assert_eq!(header(&bring(&mut world, "/admin", &admin)), Some("admin"));
@@ -130,7 +130,7 @@ fn in_a_signed_access_token() {
 }
 
 #[test]
-fn in_the_answer_of_an_introspection_endpoint() {
+fn object_keys_apply_to_introspection_responses() {
     let mut world = world_with(true, false);
     world.partners.introspection = Box::new(|_, token| {
         let names: &[&str] = if token == "opaque" { &["admin"] } else { &["banned"] };
@@ -143,7 +143,7 @@ fn in_the_answer_of_an_introspection_endpoint() {
 }
 
 #[test]
-fn of_a_provider_for_the_token_issuer_of_the_same_name_too() {
+fn object_keys_of_a_provider_apply_to_its_token_issuer() {
     let provider = json!({"issuer": ISSUER, "client_id": "client", "client_secret": "secret", "object_keys": [ROLES]});
     let mut world = World::ready_with(&[
         ("providers", json!([provider])),

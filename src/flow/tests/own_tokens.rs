@@ -58,7 +58,7 @@ fn passed(outcome: &Outcome) -> (Reason, Option<&str>, Vec<String>) {
 }
 
 #[test]
-fn with_a_session_the_app_gets_what_the_client_sent() {
+fn authorization_app_forwards_the_clients_header_with_a_session() {
     let mut world = world(&[]);
     world.sign_in("/");
     for lines in lines(&world) {
@@ -72,7 +72,7 @@ fn with_a_session_the_app_gets_what_the_client_sent() {
 }
 
 #[test]
-fn without_a_session_no_token_helps() {
+fn authorization_app_accepts_no_token_in_place_of_a_session() {
     let mut world = world(&[]);
     for lines in lines(&world) {
         assert_eq!(send(&mut world, "/own/x", &lines, "cors").code(), (401, "sign_in_required"), "{lines:?}");
@@ -90,7 +90,7 @@ fn without_a_session_no_token_helps() {
 }
 
 #[test]
-fn where_not_every_reader_leaves_it_to_the_app_a_token_is_checked() {
+fn an_ambiguous_path_verifies_tokens_unless_all_rules_say_app() {
     let mut world = world(&[]);
     world.sign_in("/");
     let own = ["Bearer the-app-s-own".to_owned()];
@@ -105,7 +105,7 @@ fn where_not_every_reader_leaves_it_to_the_app_a_token_is_checked() {
 }
 
 #[test]
-fn as_the_default_it_holds_where_no_rule_says_otherwise() {
+fn authorization_app_as_default_applies_to_rules_without_the_setting() {
     let rules = json!([{ "path": "/machines/*", "access": "bearer", "authorization": "keep" }]);
     let mut world = world(&[("authorization", json!("app")), ("rules", rules)]);
     let own = ["Bearer the-app-s-own".to_owned()];
@@ -122,7 +122,7 @@ fn as_the_default_it_holds_where_no_rule_says_otherwise() {
 }
 
 #[test]
-fn a_policy_of_a_route_says_it_too() {
+fn authorization_app_applies_in_a_route_policy() {
     let policies = json!({
         "own": { "access": "required", "authorization": "app" },
         "machines": { "access": "bearer" },
@@ -150,7 +150,7 @@ fn a_policy_of_a_route_says_it_too() {
 }
 
 #[test]
-fn a_token_in_the_cookie_stays_one() {
+fn authorization_app_still_verifies_the_token_cookie() {
     let mut world = world(&[("token_cookie", json!("token"))]);
     let own = ["Bearer the-app-s-own".to_owned()];
     world.jar.insert("token".to_owned(), STATIC_TOKEN.to_owned());

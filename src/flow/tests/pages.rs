@@ -40,7 +40,7 @@ fn refused(allow: Value, claims: Value) -> World {
 }
 
 #[test]
-fn a_refused_user_learns_the_kind_of_the_reason_and_no_name() {
+fn the_refusal_page_states_the_kind_of_condition_without_names() {
     let verified = json!({ "email": "alice@other.example", "email_verified": true });
     let unverified = json!({ "email": "alice@secret.example", "email_verified": false });
     let table = [
@@ -68,7 +68,7 @@ fn a_refused_user_learns_the_kind_of_the_reason_and_no_name() {
 }
 
 #[test]
-fn a_page_is_in_the_language_of_its_reader_and_json_in_english() {
+fn pages_use_the_browsers_language_and_json_is_english() {
     let mut world = refused(json!({ "groups": ["nobody"] }), json!({}));
     for (language, tag, title) in [
         ("de-CH,de;q=0.9,en;q=0.5", "de", "Sie dürfen diese Seite nicht öffnen"),
@@ -88,7 +88,7 @@ fn a_page_is_in_the_language_of_its_reader_and_json_in_english() {
 }
 
 #[test]
-fn a_name_with_markup_and_invisible_characters_stays_a_name() {
+fn a_user_name_with_markup_is_escaped_in_pages() {
     let name = "<b>\u{202e}eve\u{7}\n</b>\u{2069}\u{2067}";
     let mut world = refused(json!({ "groups": ["nobody"] }), json!({ "email": name }));
     let page = world.visit("/page").reply();
@@ -98,7 +98,7 @@ fn a_name_with_markup_and_invisible_characters_stays_a_name() {
 }
 
 #[test]
-fn a_refused_user_whom_a_rule_leaves_out_is_not_told_of_groups_to_be_in() {
+fn the_refusal_page_of_a_negated_condition_names_no_groups() {
     let mut world = refused(json!({ "not": { "claims": { "groups": ["banned"] } } }), json!({ "groups": ["banned"] }));
     let page = world.visit("/page").reply();
     assert_eq!((page.status, page.code), (403, "not_allowed"));
@@ -127,7 +127,7 @@ fn a_refusal_in_a_frame_does_not_offer_to_sign_out() {
 }
 
 #[test]
-fn the_look_of_the_site_is_on_every_page_and_escaped() {
+fn page_settings_appear_escaped_on_every_page() {
     let pages = json!({
         "name": "A <b> & \"C\"", "accent_color": "#0a7d4f", "support_url": "https://help.example.com/?a=1&b=\"2",
         "text": "Line <1>\nline 2", "language": "fr",
@@ -154,7 +154,7 @@ fn the_look_of_the_site_is_on_every_page_and_escaped() {
 }
 
 #[test]
-fn where_one_of_several_providers_does_not_answer_another_one_is_offered() {
+fn the_page_of_an_unavailable_provider_offers_the_others() {
     let providers = json!([
         { "issuer": ISSUER, "client_id": "client", "client_secret": "secret" },
         { "issuer": PARTNERS, "client_id": "client", "client_secret": "secret", "name": "partners" },

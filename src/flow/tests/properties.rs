@@ -44,7 +44,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_passes_without_a_session_given_out_before(inputs in prop::collection::vec(input(), 1..24)) {
+    fn no_request_passes_without_an_issued_session(inputs in prop::collection::vec(input(), 1..24)) {
         let mut world = World::ready();
         let mut callbacks: Vec<String> = Vec::new();
         for input in inputs {

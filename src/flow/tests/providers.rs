@@ -14,7 +14,7 @@ fn asked(world: &World, path: &str) -> usize {
 const METADATA: &str = "/.well-known/openid-configuration";
 
 #[test]
-fn one_worker_asks_for_all() {
+fn one_worker_fetches_metadata_and_keys_for_all() {
     let mut world = World::ready();
     assert_eq!((asked(&world, METADATA), asked(&world, "/jwks")), (1, 1));
     for worker in 0..2 {
@@ -24,7 +24,7 @@ fn one_worker_asks_for_all() {
 }
 
 #[test]
-fn what_sign_out_could_use_and_the_provider_does_not_offer_is_told() {
+fn missing_sign_out_endpoints_are_logged() {
     let mut world = World::new();
     world.provider.metadata = Box::new(|metadata| {
         metadata["end_session_endpoint"] = json!("http://idp.example.com/end");
@@ -40,7 +40,7 @@ fn what_sign_out_could_use_and_the_provider_does_not_offer_is_told() {
 }
 
 #[test]
-fn a_request_that_comes_too_early_is_held_and_then_decided() {
+fn a_request_before_discovery_is_held_and_then_decided() {
     let mut world = World::new();
     let Outcome::Held(waiter) = world.visit("/page") else { panic!("nothing is known yet") };
     let waiter = world.waits_on(waiter);
@@ -49,7 +49,7 @@ fn a_request_that_comes_too_early_is_held_and_then_decided() {
 }
 
 #[test]
-fn a_held_request_is_answered_when_its_time_is_over() {
+fn a_held_request_gets_503_at_its_deadline() {
     let mut world = World::new();
     world.provider.up = false;
     let Outcome::Held(waiter) = world.visit("/page") else { panic!("nothing is known yet") };
@@ -60,14 +60,14 @@ fn a_held_request_is_answered_when_its_time_is_over() {
 }
 
 #[test]
-fn not_more_requests_are_held_than_there_is_room_for() {
+fn the_number_of_held_requests_is_limited() {
     let mut world = World::new();
     let _held = world.limits().held.take_all_but(0);
     assert_eq!(world.visit("/page").code(), (503, "provider_not_ready"));
 }
 
 #[test]
-fn what_needs_no_provider_is_not_held() {
+fn a_request_that_needs_no_provider_is_not_held() {
     let mut world = World::new();
     assert!(matches!(world.visit("/public/x"), Outcome::Forwarded { .. }));
     let program = world.send(&[(":method", "GET"), (":path", "/x"), ("accept", "*/*")]);
@@ -76,7 +76,7 @@ fn what_needs_no_provider_is_not_held() {
 }
 
 #[test]
-fn a_provider_in_trouble_is_asked_less_and_less_often_and_found_again() {
+fn discovery_of_a_failing_provider_backs_off_and_recovers() {
     let mut world = World::new();
     world.provider.up = false;
     for _ in 0..60 {
@@ -94,7 +94,7 @@ fn a_provider_in_trouble_is_asked_less_and_less_often_and_found_again() {
 }
 
 #[test]
-fn what_was_good_stays_while_the_provider_is_down() {
+fn valid_metadata_and_keys_are_kept_for_a_day_while_the_provider_is_down() {
     let mut world = World::ready();
     world.provider.up = false;
     for _ in 0..20 {
@@ -134,7 +134,7 @@ fn signing_key_rotation_just_before_signing_is_followed() {
 }
 
 #[test]
-fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
+fn keys_fetched_by_one_worker_are_used_by_the_others_at_once() {
     let mut world = World::ready();
     world.provider.rotate();
     // The first worker uses up the key requests of the process, for the new key and for an unknown one.
@@ -155,7 +155,7 @@ fn keys_that_one_worker_has_fetched_serve_the_others_at_once() {
 }
 
 #[test]
-fn keys_that_a_request_has_taken_over_serve_those_who_wait_and_are_not_fetched_once_more() {
+fn keys_loaded_by_one_request_resume_waiting_requests_without_a_fetch() {
     let mut world = World::ready();
     world.provider.rotate();
     let begun = ["/waits", "/later", "/fetches"].map(|path| world.visit(path).reply());
@@ -179,7 +179,7 @@ fn keys_that_a_request_has_taken_over_serve_those_who_wait_and_are_not_fetched_o
 }
 
 #[test]
-fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
+fn a_key_response_from_before_a_rotation_does_not_end_the_wait() {
     let mut world = World::ready();
     world.advance(12 * 60);
     // The answer to a refresh of the keys is from before the rotation.
@@ -197,7 +197,7 @@ fn an_answer_from_before_a_rotation_does_not_end_the_wait_for_newer_keys() {
 }
 
 #[test]
-fn older_news_do_not_end_the_wait_for_newer_keys() {
+fn shared_keys_from_before_a_rotation_do_not_end_the_wait() {
     let mut world = World::ready();
     let [_, fresh] = super::world::workers(&world.config, &world.platform);
     world.workers[1] = fresh;
@@ -223,7 +223,7 @@ fn older_news_do_not_end_the_wait_for_newer_keys() {
 }
 
 #[test]
-fn a_rotation_is_followed_where_keys_have_no_names() {
+fn a_rotated_key_without_kid_is_fetched() {
     let mut world = World::new();
     world.provider.kid = None;
     world.settle();
@@ -236,7 +236,7 @@ fn a_rotation_is_followed_where_keys_have_no_names() {
 }
 
 #[test]
-fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_flood() {
+fn an_unpublished_key_causes_a_limited_number_of_key_fetches() {
     let mut world = World::ready();
     world.provider.kid = Some("published".to_owned());
     world.provider.token_response = Box::new(|mut body| {
@@ -265,7 +265,7 @@ fn a_key_that_the_provider_does_not_publish_is_looked_for_once_and_not_in_a_floo
 }
 
 #[test]
-fn a_tampered_share_is_as_if_it_were_not_there() {
+fn tampered_shared_data_is_ignored() {
     use crate::platform::Platform;
     let mut world = World::new();
     let fingerprint = base16ct::lower::encode_string(&world.config.providers[0].fingerprint());
@@ -292,7 +292,7 @@ fn by_hand(more: &Value) -> World {
 }
 
 #[test]
-fn endpoints_by_hand_make_discovery_unnecessary() {
+fn configured_endpoints_make_discovery_unnecessary() {
     for (discovery, asked) in [(json!(false), false), (json!(true), true)] {
         let mut world = by_hand(&json!({ "discovery": discovery }));
         world.provider.metadata = Box::new(|metadata| *metadata = json!("none"));
@@ -304,7 +304,7 @@ fn endpoints_by_hand_make_discovery_unnecessary() {
 }
 
 #[test]
-fn metadata_that_come_all_the_same_complete_the_endpoints_by_hand() {
+fn discovered_metadata_complete_configured_endpoints() {
     let mut world = by_hand(&json!({}));
     world.settle();
     world.sign_in("/");
@@ -352,7 +352,7 @@ const TENANT_A: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 const TENANT_B: &str = "00000000-6c67-4c5b-b112-36a304b66dad";
 
 #[test]
-fn a_token_of_any_tenant_names_its_own_issuer() {
+fn a_multi_tenant_id_token_must_name_the_issuer_of_its_tid() {
     let tenants = format!("{ISSUER}/{TENANT_A}/v2.0");
     for (iss, tid, expected) in [
         (json!(tenants), json!(TENANT_A), (303, "signed_in")),
@@ -381,7 +381,7 @@ fn a_token_of_any_tenant_names_its_own_issuer() {
 }
 
 #[test]
-fn an_authorization_response_of_a_tenant_names_one_of_its_issuers() {
+fn a_multi_tenant_authorization_response_must_name_a_tenant_issuer() {
     for (iss, is_right) in [
         (format!("{ISSUER}/{TENANT_A}/v2.0"), true),
         (format!("{ISSUER}/common/v2.0"), false),
@@ -420,7 +420,7 @@ fn a_renewal_of_another_tenant_ends_the_session() {
 }
 
 #[test]
-fn a_key_of_one_tenant_signs_for_no_other() {
+fn a_key_of_one_tenant_verifies_no_token_of_another() {
     let template = format!("{ISSUER}/{{tenantid}}/v2.0");
     let of = |tenant: &str| format!("{ISSUER}/{tenant}/v2.0");
     for (key_issuer, expected) in [

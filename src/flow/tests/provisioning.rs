@@ -105,7 +105,7 @@ fn access(world: &mut World, path: &str) -> &'static str {
 }
 
 #[test]
-fn the_app_is_asked_before_the_session_begins_and_its_attributes_are_in_headers_and_rules() {
+fn attributes_of_the_provisioning_response_reach_headers_and_rules() {
     let (mut world, app) = world(plan("pro"));
     assert_eq!(callback(&mut world).code, "signed_in");
     assert_eq!(
@@ -122,7 +122,7 @@ fn the_app_is_asked_before_the_session_begins_and_its_attributes_are_in_headers_
 }
 
 #[test]
-fn without_attributes_the_user_is_admitted_and_the_rules_count_on_none() {
+fn a_provisioning_response_without_attributes_admits_the_user() {
     for answer in [status(204, ""), status(200, ""), ok(&json!({ "attributes": {} }))] {
         let (mut world, _) = world(answer);
         assert_eq!(callback(&mut world).code, "signed_in");
@@ -132,7 +132,7 @@ fn without_attributes_the_user_is_admitted_and_the_rules_count_on_none() {
 }
 
 #[test]
-fn attributes_change_no_claim_of_the_provider_and_the_provider_no_attribute() {
+fn provisioned_attributes_and_provider_claims_do_not_mix() {
     let answer = ok(&json!({ "attributes": { "sub": "mallory", "groups": ["root"], "email": "m@evil.example" } }));
     let (mut world, _) = world_with(answer, &[("identity_headers", json!({ "X-User": "sub", "X-Groups": "groups" }))]);
     world.provider.claims = Box::new(|claims| drop(claims.insert("attributes".to_owned(), json!({ "plan": "pro" }))));
@@ -173,7 +173,7 @@ fn a_refused_user_gets_the_message_as_text_and_keeps_nothing() {
 }
 
 #[test]
-fn without_a_good_answer_no_session_begins() {
+fn a_failed_provisioning_request_creates_no_session() {
     let huge = format!(r#"{{"attributes":{{"a":"{}"}}}}"#, "a".repeat(100_000));
     let redirect =
         CalloutError::Redirected { status: 302, location: crate::quoted::Quoted::new("https://evil.example") };
@@ -215,7 +215,7 @@ fn without_a_good_answer_no_session_begins() {
 }
 
 #[test]
-fn a_renewal_asks_again_and_brings_the_new_attributes() {
+fn a_renewal_provisions_again_and_updates_the_attributes() {
     let (mut world, app) = world(plan("pro"));
     world.sign_in("/");
     app.borrow_mut().answer = plan("banned");
@@ -244,7 +244,7 @@ fn a_renewal_that_the_app_refuses_ends_the_session() {
 }
 
 #[test]
-fn trouble_at_a_renewal_keeps_the_session_and_its_attributes_and_asks_again() {
+fn a_provisioning_failure_at_renewal_keeps_the_session_and_is_retried() {
     for answer in [Err(CalloutError::NoResponse), status(500, ""), status(200, "<html>"), status(403, "denied")] {
         let what = format!("{answer:?}");
         let (mut world, app) = world(plan("pro"));
@@ -262,7 +262,7 @@ fn trouble_at_a_renewal_keeps_the_session_and_its_attributes_and_asks_again() {
 }
 
 #[test]
-fn renewals_that_do_not_ask_keep_the_attributes() {
+fn renewals_without_provisioning_keep_the_attributes() {
     let mut provisioning = settings();
     provisioning["at_renewal"] = json!(false);
     let (mut world, app) = world_with(plan("pro"), &[("provisioning", provisioning)]);
@@ -276,7 +276,7 @@ fn renewals_that_do_not_ask_keep_the_attributes() {
 }
 
 #[test]
-fn each_provider_says_whether_its_users_may_be_created_and_whether_the_app_is_asked() {
+fn provisioning_and_registration_are_set_per_provider() {
     let client = |name: &str, issuer: &str| json!({ "name": name, "issuer": issuer, "client_id": "client", "client_secret": "secret" });
     let mut providers = [client("staff", ISSUER), client("partners", PARTNERS)];
     providers[0]["provisioning"] = json!(false);
@@ -301,7 +301,7 @@ fn each_provider_says_whether_its_users_may_be_created_and_whether_the_app_is_as
 }
 
 #[test]
-fn a_session_of_before_the_setting_signs_in_again_where_attributes_decide() {
+fn a_session_from_before_provisioning_signs_in_again_if_needed() {
     let (mut world, app) = world(plan("pro"));
     let mut document = super::world::document();
     document["rules"] = rules();

@@ -38,7 +38,7 @@ fn refreshes(world: &World) -> usize {
 }
 
 #[test]
-fn nothing_is_renewed_before_its_time() {
+fn a_session_is_not_renewed_early() {
     let mut world = signed_in();
     world.advance(479);
     assert_eq!(cookies(&world.visit("/")), 0);
@@ -46,7 +46,7 @@ fn nothing_is_renewed_before_its_time() {
 }
 
 #[test]
-fn a_session_is_renewed_ahead_of_time_and_its_request_waits_for_the_cookie() {
+fn a_due_renewal_holds_the_request_until_the_new_cookie() {
     let mut world = signed_in();
     let before = world.session_cookies();
     world.advance(480);
@@ -65,7 +65,7 @@ fn a_session_is_renewed_ahead_of_time_and_its_request_waits_for_the_cookie() {
 }
 
 #[test]
-fn a_body_that_envoy_would_have_to_keep_does_not_wait() {
+fn a_request_with_a_body_is_not_held_for_a_renewal() {
     let mut world = World::ready_with(&[("allow_on_headers_stop_iteration", json!(true))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -79,7 +79,7 @@ fn a_body_that_envoy_would_have_to_keep_does_not_wait() {
 }
 
 #[test]
-fn whoever_comes_meanwhile_passes_with_what_they_have_and_the_old_cookie_gets_the_new_session() {
+fn requests_during_a_renewal_pass_with_the_old_session() {
     let mut world = signed_in();
     world.advance(480);
     let first = world.visit("/one");
@@ -102,7 +102,7 @@ fn whoever_comes_meanwhile_passes_with_what_they_have_and_the_old_cookie_gets_th
 }
 
 #[test]
-fn forty_requests_after_the_end_of_the_token_are_one_refresh_and_forty_answers() {
+fn forty_requests_after_the_expiry_of_the_token_cause_one_refresh() {
     let mut world = signed_in();
     world.advance(700);
     let old = world.jar.clone();
@@ -123,7 +123,7 @@ fn forty_requests_after_the_end_of_the_token_are_one_refresh_and_forty_answers()
 }
 
 #[test]
-fn a_refresh_whose_client_has_gone_still_counts() {
+fn a_renewal_completes_after_its_client_has_disconnected() {
     let mut world = signed_in();
     world.advance(480);
     drop(world.visit("/gone"));
@@ -137,7 +137,7 @@ fn a_refresh_whose_client_has_gone_still_counts() {
 }
 
 #[test]
-fn an_old_cookie_is_followed_through_several_renewals() {
+fn an_old_cookie_resolves_to_the_session_of_the_latest_renewal() {
     let mut world = signed_in();
     let oldest = world.jar.clone();
     for _ in 0..3 {
@@ -151,7 +151,7 @@ fn an_old_cookie_is_followed_through_several_renewals() {
 }
 
 #[test]
-fn a_lost_race_serves_with_what_there_is_and_leaves_the_cookie_alone() {
+fn a_refresh_token_used_by_another_process_keeps_the_session() {
     let mut world = signed_in();
     // Another process has used the refresh token.
     world.provider.refresh_tokens.clear();
@@ -167,7 +167,7 @@ fn a_lost_race_serves_with_what_there_is_and_leaves_the_cookie_alone() {
 }
 
 #[test]
-fn a_refusal_ends_the_session_once_nobody_else_can_have_renewed_it() {
+fn a_refused_renewal_ends_the_session_after_a_grace_period() {
     let mut world = signed_in();
     world.provider.refresh_tokens.clear();
     world.advance(700);
@@ -192,7 +192,7 @@ fn a_refusal_ends_the_session_once_nobody_else_can_have_renewed_it() {
 }
 
 #[test]
-fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
+fn a_failing_provider_ends_no_session_and_renewals_back_off() {
     for trouble in [
         Err(crate::http::CalloutError::NoResponse),
         Err(crate::http::CalloutError::Dispatch),
@@ -218,7 +218,7 @@ fn a_provider_in_trouble_ends_nothing_and_is_not_asked_all_the_time() {
 }
 
 #[test]
-fn a_provider_that_is_down_for_longer_than_the_idle_timeout_ends_nobody_who_is_there() {
+fn a_provider_outage_does_not_idle_out_an_active_session() {
     let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 3600 }))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -231,7 +231,7 @@ fn a_provider_that_is_down_for_longer_than_the_idle_timeout_ends_nobody_who_is_t
 }
 
 #[test]
-fn a_worker_that_has_only_just_begun_renews_with_what_the_others_know() {
+fn a_new_worker_renews_with_the_shared_metadata() {
     let mut world = World::new();
     world.provider.refreshes = true;
     for _ in 0..4 {
@@ -249,7 +249,7 @@ fn a_worker_that_has_only_just_begun_renews_with_what_the_others_know() {
 }
 
 #[test]
-fn a_request_does_not_wait_for_ever() {
+fn a_request_waits_for_a_renewal_only_until_its_deadline() {
     let mut world = signed_in();
     world.advance(700);
     let Outcome::Held(waiter) = world.visit("/") else { panic!() };
@@ -261,7 +261,7 @@ fn a_request_does_not_wait_for_ever() {
 }
 
 #[test]
-fn a_refresh_may_answer_as_providers_do() {
+fn a_refresh_response_of_each_usual_form_renews_the_session() {
     type Change = fn(&mut Map<String, Value>);
     let cases: [(&str, Change); 11] = [
         ("no ID token", |body| drop(body.shift_remove("id_token"))),
@@ -295,7 +295,7 @@ fn a_refresh_may_answer_as_providers_do() {
 }
 
 #[test]
-fn an_id_token_that_does_not_continue_the_session_ends_it() {
+fn a_refreshed_id_token_with_other_claims_ends_the_session() {
     type Change = fn(&mut Map<String, Value>);
     let cases: [(&str, Change); 6] = [
         ("refresh-token-invalid-sub", |c| drop(c.insert("sub".to_owned(), json!("bob")))),
@@ -323,7 +323,7 @@ fn an_id_token_that_does_not_continue_the_session_ends_it() {
 }
 
 #[test]
-fn an_id_token_that_repeats_what_the_first_one_said_continues_the_session() {
+fn a_refreshed_id_token_may_repeat_nonce_and_auth_time() {
     let mut world = World::ready();
     world.provider.refreshes = true;
     let nonce = std::rc::Rc::new(std::cell::RefCell::new(json!(null)));
@@ -343,7 +343,7 @@ fn an_id_token_that_repeats_what_the_first_one_said_continues_the_session() {
 }
 
 #[test]
-fn a_token_that_cannot_be_verified_is_the_providers_trouble_and_the_refresh_token_beside_it_is_kept() {
+fn an_invalid_refreshed_id_token_keeps_the_new_refresh_token() {
     let mut world = signed_in();
     world.provider.refresh_response = Some(Box::new(|mut body| {
         body["id_token"] = json!("a.b.c");
@@ -382,7 +382,7 @@ fn a_key_that_was_rotated_before_the_refresh_is_fetched_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_claim_that_the_provider_takes_back_is_gone() {
+fn a_renewal_drops_claims_that_the_provider_no_longer_sends() {
     let mut world = signed_in();
     world.provider.claims = Box::new(|claims| drop(claims.shift_remove("email")));
     world.advance(480);
@@ -412,7 +412,7 @@ fn two_users_never_get_each_others_session() {
 }
 
 #[test]
-fn nothing_is_renewed_where_the_operator_does_not_want_it() {
+fn session_refresh_false_disables_renewal() {
     let mut world = World::ready_with(&[("session", json!({ "refresh": false }))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -422,7 +422,7 @@ fn nothing_is_renewed_where_the_operator_does_not_want_it() {
 }
 
 #[test]
-fn a_forged_outcome_in_the_shared_store_is_nothing() {
+fn a_forged_renewal_outcome_in_shared_data_is_ignored() {
     let mut world = signed_in();
     world.advance(480);
     use crate::platform::Platform;
@@ -439,7 +439,7 @@ fn a_forged_outcome_in_the_shared_store_is_nothing() {
 }
 
 #[test]
-fn an_old_cookie_is_no_way_around_a_refusal() {
+fn an_old_cookie_cannot_outlive_a_refused_renewal() {
     let mut world = signed_in();
     let oldest = world.jar.clone();
     for _ in 0..4 {
@@ -461,7 +461,7 @@ fn an_old_cookie_is_no_way_around_a_refusal() {
 }
 
 #[test]
-fn a_request_that_came_in_time_does_not_idle_out_while_its_session_is_renewed() {
+fn a_held_request_does_not_idle_out_during_its_renewal() {
     let mut world = World::ready_with(&[("session", json!({ "idle_timeout_seconds": 600 }))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -479,7 +479,7 @@ fn a_request_that_came_in_time_does_not_idle_out_while_its_session_is_renewed() 
 }
 
 #[test]
-fn a_refusal_of_the_refresh_ends_the_session_with_its_access_token() {
+fn a_refused_refresh_ends_the_session_when_its_access_token_expires() {
     for (status, error, is_no) in [
         (400, "invalid_request", true),
         (400, "unauthorized_client", true),

@@ -17,7 +17,7 @@ fn world(change: impl FnOnce(&mut Value)) -> World {
 }
 
 #[test]
-fn a_sign_in_ends_at_a_listed_target_and_tells_it_nothing() {
+fn a_sign_in_redirects_to_a_listed_target_without_secrets() {
     let www = "https://www.example.com/a?b=c#d";
     for (start, target) in [(START, TARGET), ("/oauth2/start?rd=https%3A%2F%2Fwww.example.com%2Fa%3Fb%3Dc%23d", www)] {
         let mut world = world(|_| {});
@@ -39,7 +39,7 @@ fn a_sign_in_ends_at_a_listed_target_and_tells_it_nothing() {
 }
 
 #[test]
-fn a_target_that_is_not_listed_is_the_first_page() {
+fn an_unlisted_target_is_replaced_by_the_root() {
     for asked in [
         "myapp%3A%2F%2Fsigned-in%2Fx",
         "myapp%3A%2F%2Fevil",
@@ -60,7 +60,7 @@ fn a_target_that_is_not_listed_is_the_first_page() {
 }
 
 #[test]
-fn the_target_survives_the_page_of_choice_the_own_host_and_a_restart() {
+fn a_return_target_survives_provider_choice_host_redirect_and_restart() {
     let mut world = world(|document| {
         document["providers"] = json!([
             document["providers"][0],
@@ -92,7 +92,7 @@ fn the_target_survives_the_page_of_choice_the_own_host_and_a_restart() {
 }
 
 #[test]
-fn a_step_up_that_a_link_names_comes_back_to_the_target() {
+fn a_step_up_started_by_a_link_keeps_the_return_target() {
     let mut world = world(|document| {
         document["rules"] = json!([{ "path": "/pay", "access": "required", "step_up": { "acr_values": ["mfa"] } }]);
     });
@@ -115,7 +115,7 @@ fn a_step_up_that_a_link_names_comes_back_to_the_target() {
 }
 
 #[test]
-fn a_failed_sign_in_is_tried_again_here_and_not_at_the_target() {
+fn a_failed_sign_in_links_to_the_start_path_and_not_to_the_target() {
     let mut world = world(|_| {});
     let reply = world.visit(START).reply();
     let state = query_of(location(&reply))["state"].clone();

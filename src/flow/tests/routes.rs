@@ -53,7 +53,7 @@ fn assert_passes(outcome: &Outcome, expected: Reason) {
 }
 
 #[test]
-fn a_policy_decides_for_nobody_and_for_somebody() {
+fn a_route_policy_decides_with_and_without_a_session() {
     let mut world = world();
     let codes = |world: &mut World, path: &str| {
         let refused = ["people", "owners", "machines", "closed"];
@@ -77,7 +77,7 @@ fn a_policy_decides_for_nobody_and_for_somebody() {
 }
 
 #[test]
-fn metadata_that_names_no_policy_lets_nobody_pass_and_is_told() {
+fn route_metadata_without_a_known_policy_refuses_and_is_logged() {
     let mut world = world();
     world.sign_in("/oauth2/start?rd=/");
     for (route, told) in [
@@ -103,7 +103,7 @@ fn metadata_that_names_no_policy_lets_nobody_pass_and_is_told() {
 }
 
 #[test]
-fn headers_of_other_systems_refuse_no_request_on_a_route_with_a_policy() {
+fn headers_of_other_systems_are_removed_on_a_route_with_a_policy() {
     let mut world = world();
     for name in ["x-forwarded-access-token", "remote_user", "x-webauth-user"] {
         let Outcome::Forwarded { headers, .. } = on(&mut world, named("open"), "/public/x", &[(name, "mallory")])
@@ -115,7 +115,7 @@ fn headers_of_other_systems_refuse_no_request_on_a_route_with_a_policy() {
 }
 
 #[test]
-fn a_header_that_may_have_chosen_the_route_is_not_taken() {
+fn a_client_sent_identity_header_is_refused_with_route_metadata() {
     let mut world = world();
     world.sign_in("/oauth2/start?rd=/");
     for name in ["x-forwarded-user", "x_forwarded_groups", "x-forwarded-email"] {
@@ -134,7 +134,7 @@ fn a_header_that_may_have_chosen_the_route_is_not_taken() {
 }
 
 #[test]
-fn whoever_has_waited_is_decided_by_the_policy_of_their_route() {
+fn a_held_request_is_decided_by_the_policy_of_its_route() {
     for (policy, expected) in [("people", Reason::Session), ("open", Reason::Public)] {
         let mut world = world();
         world.provider.refreshes = true;
@@ -154,7 +154,7 @@ fn whoever_has_waited_is_decided_by_the_policy_of_their_route() {
 }
 
 #[test]
-fn an_answer_from_another_route_than_the_permitted_one_does_not_go_out() {
+fn a_response_of_a_route_chosen_after_the_decision_is_withheld() {
     let mut world = world();
     let reply = world.decide(|worker| worker.route_changed());
     assert_eq!((reply.status, reply.code), (500, "route_policy"));

@@ -81,7 +81,7 @@ fn a_revoked_session_ends_in_every_worker() {
 }
 
 #[test]
-fn each_event_that_takes_a_right_away_ends_the_sessions_of_its_subject() {
+fn revocation_events_end_the_sessions_of_their_subject() {
     for (event, ends) in [
         ("caep/event-type/session-revoked", true),
         ("caep/event-type/credential-change", true),
@@ -108,7 +108,7 @@ fn each_event_that_takes_a_right_away_ends_the_sessions_of_its_subject() {
 }
 
 #[test]
-fn subjects_are_read_as_each_specification_writes_them() {
+fn each_standard_subject_identifier_format_is_read() {
     let in_event = |subject: Value| json!({ REVOKED: { "subject": subject } });
     for (what, sub_id, events, ends) in [
         ("iss_sub", json!({ "format": "iss_sub", "iss": ISSUER, "sub": "alice" }), json!({ REVOKED: {} }), true),
@@ -168,7 +168,7 @@ fn subjects_are_read_as_each_specification_writes_them() {
 }
 
 #[test]
-fn a_session_that_is_named_ends_alone_and_one_that_is_not_known_with_all_of_its_user() {
+fn an_event_for_an_unknown_session_ends_all_sessions_of_its_user() {
     let session = |sid: &'static str| {
         move |_: &mut Value, claims: &mut Value| {
             claims["sub_id"] = json!({
@@ -212,7 +212,7 @@ fn a_session_that_is_named_ends_alone_and_one_that_is_not_known_with_all_of_its_
 }
 
 #[test]
-fn a_token_that_is_not_one_ends_nothing_and_is_answered_with_its_error() {
+fn an_invalid_security_event_token_ends_no_session_and_gets_its_error() {
     type Change = fn(&mut Value, &mut Value);
     const DAY: u64 = 24 * 60 * 60;
     let cases: [(&str, &str, Change); 25] = [
@@ -263,7 +263,7 @@ fn a_token_that_is_not_one_ends_nothing_and_is_answered_with_its_error() {
 }
 
 #[test]
-fn a_request_that_is_no_push_ends_nothing() {
+fn a_malformed_security_event_request_ends_no_session() {
     let mut world = world();
     world.sign_in("/");
     let event = token(&world, |_, _| ());
@@ -292,7 +292,7 @@ fn a_request_that_is_no_push_ends_nothing() {
 }
 
 #[test]
-fn a_transmitter_may_have_an_issuer_an_audience_and_keys_of_its_own() {
+fn a_transmitter_may_have_a_separate_issuer_audience_and_keys() {
     let own = json!({ "issuer": "urn:events", "audience": "stream", "jwks_uri": format!("{PARTNERS}/jwks") });
     let mut world = world_with(&own);
     world.sign_in("/");

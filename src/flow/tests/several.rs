@@ -54,7 +54,7 @@ fn links(page: &crate::http::LocalReply) -> Vec<String> {
 }
 
 #[test]
-fn people_choose_where_to_sign_in_and_come_back() {
+fn users_choose_a_provider_and_return_to_their_page() {
     for (name, issuer, callback) in
         [("default", ISSUER, "/oauth2/callback"), ("partners", PARTNERS, "/oauth2/callback/partners")]
     {
@@ -76,7 +76,7 @@ fn people_choose_where_to_sign_in_and_come_back() {
 }
 
 #[test]
-fn a_program_cannot_choose_and_is_told_where_to_sign_in() {
+fn an_api_client_gets_the_start_url_and_no_provider_choice() {
     let mut world = world();
     let reply = world.send(&[(":method", "GET"), (":path", "/page"), ("accept", "application/json")]).reply();
     assert_eq!((reply.status, reply.code), (401, "sign_in_required"));
@@ -87,7 +87,7 @@ fn a_program_cannot_choose_and_is_told_where_to_sign_in() {
 }
 
 #[test]
-fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
+fn a_rule_admits_only_users_of_its_providers() {
     let mut world = world();
     assert!(location(&world.visit("/admin/x").reply()).starts_with(ISSUER));
     assert!(location(&world.visit("/partners/x").reply()).starts_with(PARTNERS));
@@ -116,7 +116,7 @@ fn a_rule_sends_people_to_its_provider_and_lets_nobody_elses_pass() {
 }
 
 #[test]
-fn the_answer_of_one_provider_is_not_taken_for_that_of_another() {
+fn a_response_of_one_provider_is_refused_at_the_callback_of_another() {
     let mut world = world();
     let reply = world.visit("/partners/x").reply();
     let callback = world.signs_in(&reply);
@@ -134,7 +134,7 @@ fn the_answer_of_one_provider_is_not_taken_for_that_of_another() {
 }
 
 #[test]
-fn a_provider_ends_its_own_sessions_alone() {
+fn a_logout_token_ends_only_sessions_of_its_provider() {
     let channels = json!({ "back_channel": true, "front_channel": true });
     let mut world = world_with(&[("sign_out", channels), ("allow_on_headers_stop_iteration", json!(true))]);
     sign_in_at(&mut world, "default", "/");
@@ -167,7 +167,7 @@ fn a_provider_ends_its_own_sessions_alone() {
 }
 
 #[test]
-fn signing_out_leads_to_the_provider_that_somebody_is_signed_in_at() {
+fn a_sign_out_redirects_to_the_provider_of_the_session() {
     let mut world = world();
     let nobody = world.opens("/oauth2/sign_out", "none").reply();
     assert_eq!((nobody.status, nobody.code, header(&nobody, "location")), (200, "signed_out", None));
@@ -180,7 +180,7 @@ fn signing_out_leads_to_the_provider_that_somebody_is_signed_in_at() {
 }
 
 #[test]
-fn sessions_outlive_that_providers_come_and_go_but_not_their_own() {
+fn a_session_remains_valid_while_its_provider_is_configured() {
     let mut alone = World::ready();
     alone.sign_in("/");
     let mut world = world();
@@ -207,7 +207,7 @@ fn sessions_outlive_that_providers_come_and_go_but_not_their_own() {
 }
 
 #[test]
-fn another_person_takes_the_place_of_one_of_the_same_name() {
+fn the_same_sub_at_another_provider_is_another_user() {
     let mut world = world();
     sign_in_at(&mut world, "default", "/");
     let before = world.jar.clone();
@@ -219,7 +219,7 @@ fn another_person_takes_the_place_of_one_of_the_same_name() {
 }
 
 #[test]
-fn the_log_says_whose_people_and_whose_trouble_it_is() {
+fn log_lines_name_the_provider_of_the_user_or_failure() {
     let mut world = world();
     sign_in_at(&mut world, "partners", "/partners/x");
     assert_eq!(world.visit("/admin/x").code(), (403, "other_provider"));

@@ -120,7 +120,7 @@ fn the_code_is_redeemed_with_the_redirect_uri_of_its_host() {
 }
 
 #[test]
-fn a_session_counts_at_its_own_host_alone() {
+fn a_session_is_valid_only_at_its_own_host() {
     for store in [None, Some(json!({ "store": { "cluster": "webdis", "cache_seconds": 60 } }))] {
         let session = store.map(|store| ("session", store));
         let mut browser = Browser::with(session.as_slice());
@@ -138,7 +138,7 @@ fn a_session_counts_at_its_own_host_alone() {
 }
 
 #[test]
-fn sessions_from_before_a_host_was_added_count_at_the_first() {
+fn sessions_from_before_a_host_was_added_are_valid_at_the_first_host() {
     let mut browser = Browser::with(&[("external_url", json!(ONE))]);
     browser.arrives(&format!("{ONE}/page"));
     let (before, domain) = (browser.jars.clone(), browser.domain.clone());
@@ -188,7 +188,7 @@ fn a_page_under_an_unknown_host_is_sent_to_the_first() {
 }
 
 #[test]
-fn behind_a_proxy_that_writes_an_unknown_host_nobody_signs_in_and_nothing_loops() {
+fn a_callback_under_an_unknown_host_is_refused_without_a_loop() {
     let mut browser = Browser::with(&[]);
     let reply = browser.get(&format!("{ONE}/page")).reply();
     let callback = browser.world.callback_url(&reply).replace("one.example.com", "inner.test");
@@ -217,7 +217,7 @@ fn a_callback_at_another_host_than_that_of_its_sign_in_is_refused() {
 }
 
 #[test]
-fn rd_may_name_a_page_of_another_host_of_the_list() {
+fn rd_may_lead_to_another_configured_host() {
     let mut browser = Browser::with(&[]);
     browser.arrives(&format!("{ONE}/page"));
     for (rd, target) in [
@@ -244,7 +244,7 @@ fn rd_may_name_a_page_of_another_host_of_the_list() {
 }
 
 #[test]
-fn forms_and_scripts_of_one_host_are_not_those_of_another() {
+fn a_host_accepts_no_sign_out_form_of_another_host() {
     let mut browser = Browser::with(&[]);
     browser.arrives(&format!("{TWO}/page"));
     browser.world.jar = browser.jars["two.example.com"].clone();
@@ -263,7 +263,7 @@ fn forms_and_scripts_of_one_host_are_not_those_of_another() {
 }
 
 #[test]
-fn a_session_of_the_domain_counts_at_every_host_of_the_list() {
+fn a_domain_session_is_valid_at_every_configured_host() {
     let mut browser = Browser::with_domain();
     browser.arrives(&format!("{TWO}/page"));
     assert!(browser.domain.contains_key("__Secure-vestibule.example.com"));
@@ -282,7 +282,7 @@ fn a_session_of_the_domain_counts_at_every_host_of_the_list() {
 }
 
 #[test]
-fn the_app_sees_no_cookie_of_ours_under_either_prefix() {
+fn the_filters_cookies_of_both_prefixes_are_removed() {
     let mut browser = Browser::with_domain();
     browser.arrives(&format!("{ONE}/page"));
     let jar = browser.jars.get_mut("one.example.com").unwrap();
@@ -310,7 +310,7 @@ fn signing_out_ends_the_session_of_the_domain() {
 }
 
 #[test]
-fn one_host_signs_users_in_for_all() {
+fn a_central_sign_in_host_signs_users_in_for_all_hosts() {
     let mut browser = Browser::with_central();
     let urls = browser.arrives(&format!("{TWO}/page?a=b"));
     let hosts: Vec<_> = urls.iter().map(|url| url.split(".example").next().unwrap()).collect();
@@ -328,7 +328,7 @@ fn one_host_signs_users_in_for_all() {
 }
 
 #[test]
-fn a_callback_of_the_sign_in_host_counts_nowhere_else() {
+fn a_callback_of_the_sign_in_host_is_refused_at_other_hosts() {
     let mut browser = Browser::with_central();
     let start = location(&browser.get(&format!("{ONE}/page")).reply()).to_owned();
     let reply = browser.get(&start).reply();
@@ -340,7 +340,7 @@ fn a_callback_of_the_sign_in_host_counts_nowhere_else() {
 }
 
 #[test]
-fn a_lost_sign_in_comes_back_to_its_host_also_from_a_long_page() {
+fn a_restarted_sign_in_returns_to_its_host() {
     let mut browser = Browser::with_central();
     let long = format!("{ONE}/{}", "a".repeat(400));
     let start = location(&browser.get(&long).reply()).to_owned();
@@ -352,7 +352,7 @@ fn a_lost_sign_in_comes_back_to_its_host_also_from_a_long_page() {
 }
 
 #[test]
-fn a_page_that_never_gets_its_session_ends_with_a_page_at_the_sign_in_host() {
+fn a_host_that_never_receives_the_session_ends_with_a_loop_page() {
     let mut browser = Browser::with_central();
     browser.arrives(&format!("{ONE}/page"));
     // A script of the app sets a cookie of the same name for its own host: which is ours is not known there.
@@ -378,7 +378,7 @@ fn a_page_that_never_gets_its_session_ends_with_a_page_at_the_sign_in_host() {
 }
 
 #[test]
-fn signing_out_passes_the_sign_in_host_and_comes_back() {
+fn a_sign_out_visits_the_sign_in_host_and_returns() {
     let mut browser = Browser::with_central();
     browser.arrives(&format!("{TWO}/page"));
     let session = browser.domain.clone();
@@ -402,7 +402,7 @@ fn signing_out_passes_the_sign_in_host_and_comes_back() {
 }
 
 #[test]
-fn a_stronger_sign_in_passes_the_sign_in_host_with_its_demand() {
+fn a_step_up_keeps_its_acr_values_at_the_sign_in_host() {
     let mut browser = Browser::with(&[
         ("session", json!({ "cookie_domain": "example.com" })),
         ("sign_in", json!({ "external_url": AUTH })),
@@ -420,7 +420,7 @@ fn a_stronger_sign_in_passes_the_sign_in_host_with_its_demand() {
 }
 
 #[test]
-fn patterns_alone_have_their_home_at_the_sign_in_host() {
+fn unknown_hosts_are_redirected_to_the_sign_in_host_for_patterns() {
     let mut browser = Browser::with(&[
         ("external_url", json!("https://*.preview.example.com")),
         ("session", json!({ "cookie_domain": "example.com" })),

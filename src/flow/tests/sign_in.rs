@@ -9,7 +9,7 @@ use super::{
 };
 
 #[test]
-fn a_person_signs_in_and_arrives_where_they_wanted_to_go() {
+fn a_user_signs_in_and_returns_to_the_requested_page() {
     let mut world = World::ready();
     let reply = world.visit("/deep/link?a=1&b=%20x&next=//evil.example").reply();
     assert_eq!((reply.status, reply.code), (302, "sign_in_started"));
@@ -81,7 +81,7 @@ fn ten_tabs_opened_at_once_all_arrive_at_their_own_page() {
 }
 
 #[test]
-fn tabs_that_come_back_in_step_do_not_end_each_others_sign_ins() {
+fn tabs_with_interleaved_callbacks_complete_their_sign_ins() {
     let mut world = World::ready();
     let mut open = |tab: u32| {
         world.advance(1);
@@ -106,7 +106,7 @@ fn tabs_that_come_back_in_step_do_not_end_each_others_sign_ins() {
 }
 
 #[test]
-fn a_tab_whose_cookie_had_to_go_signs_in_again_and_arrives() {
+fn a_tab_without_its_pending_cookie_signs_in_again() {
     let mut world = World::ready();
     let first = world.visit("/first").reply();
     world.advance(1);
@@ -122,7 +122,7 @@ fn a_tab_whose_cookie_had_to_go_signs_in_again_and_arrives() {
 }
 
 #[test]
-fn a_browser_that_keeps_no_cookies_is_told_so_after_three_rounds() {
+fn a_browser_without_cookies_gets_a_loop_page_after_three_rounds() {
     let mut world = World::ready();
     let mut reply = world.visit("/page").reply();
     for _ in 0..2 {
@@ -172,7 +172,7 @@ fn signing_out_deletes_every_cookie_of_ours() {
 }
 
 #[test]
-fn another_site_cannot_sign_anybody_out() {
+fn another_site_cannot_sign_a_user_out() {
     let mut world = World::ready();
     world.sign_in("/");
     let mut from = |method, header: (&'static str, &'static str)| {
@@ -193,7 +193,7 @@ fn another_site_cannot_sign_anybody_out() {
 }
 
 #[test]
-fn without_randomness_nothing_is_begun() {
+fn without_randomness_no_sign_in_starts() {
     let mut world = World::ready();
     world.platform.without_randomness.set(true);
     assert_eq!(world.visit("/").code(), (500, "no_randomness"));
@@ -206,7 +206,7 @@ fn without_randomness_nothing_is_begun() {
 const REFUSED_BY_FIREWALLS: [&str; 2] = ["--", ".."];
 
 #[test]
-fn firewalls_find_no_attack_in_an_authorization_request_and_its_cookies() {
+fn authorization_requests_and_cookies_match_no_firewall_rule() {
     let mut world = World::ready();
     let targets = [1, 400, 1000].map(|length| format!("/{}", "x".repeat(length - 1)));
     for target in targets.iter().cycle().take(10_000) {

@@ -26,7 +26,7 @@ fn assert_is_out(world: &mut World, copy: &BTreeMap<String, String>) {
 }
 
 #[test]
-fn signing_out_here_signs_out_at_the_provider_too() {
+fn a_sign_out_redirects_to_the_end_session_endpoint() {
     let mut world = World::ready();
     world.sign_in("/");
     let reply = sign_out(&mut world, "");
@@ -46,7 +46,7 @@ fn signing_out_here_signs_out_at_the_provider_too() {
 }
 
 #[test]
-fn the_way_back_is_on_the_list_or_there_is_none() {
+fn a_sign_out_returns_only_to_listed_targets() {
     let list = json!({ "return_to": ["https://www.example.com/", "https://shop.example.com/bye"] });
     let mut world = World::ready_with(&[("sign_out", list)]);
     for (asked, to) in [
@@ -80,7 +80,7 @@ fn the_way_back_is_on_the_list_or_there_is_none() {
 }
 
 #[test]
-fn a_target_that_stands_there_twice_is_none() {
+fn a_duplicate_rd_parameter_is_ignored_at_sign_out() {
     let mut world = World::ready_with(&[("sign_out", json!({ "at_provider": false }))]);
     world.sign_in("/");
     let reply = sign_out(&mut world, "?rd=/a&rd=/b");
@@ -88,7 +88,7 @@ fn a_target_that_stands_there_twice_is_none() {
 }
 
 #[test]
-fn a_way_back_is_forgotten_after_an_hour_and_is_nobody_elses_state() {
+fn the_return_target_of_a_sign_out_expires_after_an_hour() {
     let mut world = World::ready();
     world.sign_in("/");
     let reply = sign_out(&mut world, "?rd=/bye");
@@ -106,7 +106,7 @@ fn a_way_back_is_forgotten_after_an_hour_and_is_nobody_elses_state() {
 }
 
 #[test]
-fn a_copy_of_the_cookie_is_signed_out_too() {
+fn a_copied_session_cookie_is_refused_after_the_sign_out() {
     let mut world = World::ready();
     world.sign_in("/");
     let copy = world.jar.clone();
@@ -115,7 +115,7 @@ fn a_copy_of_the_cookie_is_signed_out_too() {
 }
 
 #[test]
-fn a_new_worker_knows_of_earlier_sign_outs_from_its_first_request_on() {
+fn a_new_worker_refuses_signed_out_sessions_from_the_first_request() {
     let mut world = World::ready();
     world.sign_in("/");
     let copy = world.jar.clone();
@@ -131,7 +131,7 @@ fn a_new_worker_knows_of_earlier_sign_outs_from_its_first_request_on() {
 }
 
 #[test]
-fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
+fn a_sign_out_revokes_the_refresh_token_if_configured() {
     for (answers, what) in [(true, "revoked"), (false, "the provider is down")] {
         let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
         world.provider.refreshes = true;
@@ -155,7 +155,7 @@ fn a_refresh_token_is_revoked_where_the_operator_wants_it() {
 }
 
 #[test]
-fn a_refresh_that_a_sign_out_overtakes_leaves_no_token_behind() {
+fn a_refresh_token_that_arrives_after_a_sign_out_is_revoked() {
     let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true, "at_provider": false }))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -183,7 +183,7 @@ fn a_refresh_that_a_sign_out_overtakes_leaves_no_token_behind() {
 }
 
 #[test]
-fn a_confirmation_keeps_the_way_back() {
+fn the_sign_out_confirmation_keeps_the_return_target() {
     let mut world = World::ready();
     world.sign_in("/");
     let page = world.opens("/oauth2/sign_out?rd=/bye%3Fa", "cross-site").reply();
@@ -194,7 +194,7 @@ fn a_confirmation_keeps_the_way_back() {
 }
 
 #[test]
-fn somebody_without_a_session_can_still_leave_the_provider() {
+fn a_user_without_a_session_can_sign_out_at_the_provider() {
     let mut world = World::ready();
     let reply = sign_out(&mut world, "");
     let query = query_of(location(&reply));
@@ -202,7 +202,7 @@ fn somebody_without_a_session_can_still_leave_the_provider() {
 }
 
 #[test]
-fn a_worker_that_has_only_just_begun_signs_out_at_the_provider_that_the_others_know() {
+fn a_new_worker_signs_out_with_the_shared_metadata() {
     let mut world = World::new();
     for _ in 0..4 {
         for fetch in world.drive() {
@@ -226,7 +226,7 @@ fn restarted(changes: &[(&str, Value)]) -> (World, BTreeMap<String, String>) {
 }
 
 #[test]
-fn a_sign_out_waits_until_the_provider_is_known() {
+fn a_sign_out_waits_for_discovery() {
     let (mut world, copy) = restarted(&[]);
     let held = world.opens("/oauth2/sign_out?rd=/bye", "none");
     assert!(matches!(held, Outcome::Held(_)), "{held:?}");
@@ -245,7 +245,7 @@ fn a_sign_out_waits_until_the_provider_is_known() {
 }
 
 #[test]
-fn a_provider_that_cannot_be_reached_is_told_later_and_the_person_now() {
+fn a_sign_out_with_an_unreachable_provider_warns_and_revokes_later() {
     let (mut world, copy) = restarted(&[("sign_out", json!({ "revoke": true }))]);
     world.provider.up = false;
     let Outcome::Held(waiter) = world.opens("/oauth2/sign_out?rd=/bye", "none") else { panic!() };
@@ -282,7 +282,7 @@ fn a_provider_that_cannot_be_reached_is_told_later_and_the_person_now() {
 }
 
 #[test]
-fn of_a_provider_among_several_the_person_is_told_the_same() {
+fn a_sign_out_warns_of_an_unreachable_provider_among_several() {
     let partners = json!([
         { "issuer": ISSUER, "client_id": "client", "client_secret": "secret" },
         { "name": "partners", "issuer": super::world::PARTNERS, "client_id": "client", "client_secret": "secret" },
@@ -305,7 +305,7 @@ fn of_a_provider_among_several_the_person_is_told_the_same() {
 }
 
 #[test]
-fn a_sign_out_does_not_wait_where_nothing_is_to_be_asked_and_where_too_many_are_held() {
+fn a_sign_out_is_not_held_without_need_or_without_a_slot() {
     let (mut world, _) = restarted(&[("sign_out", json!({ "at_provider": false }))]);
     assert_eq!(world.opens("/oauth2/sign_out", "none").code(), (200, "signed_out"));
     assert_eq!(world.opens("/oauth2/sign_out?rd=/bye", "none").code(), (303, "signed_out"));
@@ -318,7 +318,7 @@ fn a_sign_out_does_not_wait_where_nothing_is_to_be_asked_and_where_too_many_are_
 }
 
 #[test]
-fn a_revocation_is_tried_again_for_an_hour_and_not_where_the_provider_says_no() {
+fn a_failed_revocation_is_retried_for_an_hour_unless_refused() {
     for (status, again) in [(503, true), (500, true), (429, true), (400, false), (401, false)] {
         let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
         world.provider.refreshes = true;
@@ -337,7 +337,7 @@ fn a_revocation_is_tried_again_for_an_hour_and_not_where_the_provider_says_no() 
 }
 
 #[test]
-fn a_provider_that_is_not_known_yet_keeps_nobody_signed_in() {
+fn a_sign_out_completes_without_discovery() {
     let mut world = World::new();
     let Outcome::Held(waiter) = world.opens("/oauth2/sign_out", "none") else { panic!() };
     world.advance(5);
@@ -346,7 +346,7 @@ fn a_provider_that_is_not_known_yet_keeps_nobody_signed_in() {
 }
 
 #[test]
-fn userinfo_says_who_it_is_until_the_end_and_nothing_secret() {
+fn userinfo_returns_the_user_and_no_secret_while_the_session_lasts() {
     let mut world = World::ready_with(&[("userinfo_claims", json!(["email", "tenant"]))]);
     world.provider.refreshes = true;
     world.provider.claims = Box::new(|claims| drop(claims.insert("tenant".to_owned(), json!({ "id": 7 }))));
@@ -374,7 +374,7 @@ fn userinfo_says_who_it_is_until_the_end_and_nothing_secret() {
 }
 
 #[test]
-fn a_sign_out_is_remembered_for_as_long_as_its_session_could_live() {
+fn a_sign_out_is_kept_until_its_session_would_expire() {
     let mut world = World::ready();
     world.advance(1000);
     world.sign_in("/");
@@ -392,7 +392,7 @@ fn a_sign_out_is_remembered_for_as_long_as_its_session_could_live() {
 }
 
 #[test]
-fn a_refresh_token_of_somebody_else_is_not_left_behind() {
+fn a_refresh_token_of_another_user_is_revoked() {
     let mut world = World::ready_with(&[("sign_out", json!({ "revoke": true }))]);
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -406,7 +406,7 @@ fn a_refresh_token_of_somebody_else_is_not_left_behind() {
 }
 
 #[test]
-fn a_refresh_token_that_comes_after_a_sign_out_at_another_envoy_is_revoked_too() {
+fn a_refresh_token_issued_after_a_sign_out_at_another_envoy_is_revoked() {
     let mut document = super::world::document();
     document["session"]["store"] = json!({ "cluster": "webdis" });
     document["sign_out"] = json!({ "revoke": true });

@@ -21,7 +21,7 @@ fn asked(world: &mut World, start: &str, name: &str) -> Option<String> {
 }
 
 #[test]
-fn only_what_the_operator_lists_goes_on() {
+fn only_listed_start_parameters_reach_the_provider() {
     let mut world = world(&json!(["login_hint", "ui_locales"]), |_| {});
     assert_eq!(asked(&mut world, "login_hint=a%2Bb%40example.com", "login_hint").as_deref(), Some("a+b@example.com"));
     assert_eq!(asked(&mut world, "ui_locales=de%20fr", "ui_locales").as_deref(), Some("de fr"));
@@ -37,7 +37,7 @@ fn only_what_the_operator_lists_goes_on() {
 }
 
 #[test]
-fn what_the_operator_sets_stays_as_it_is() {
+fn configured_authorization_params_override_start_parameters() {
     let mut world = world(&json!(["login_hint", "hd", "prompt"]), |document| {
         document["providers"][0]["authorization_params"] = json!({ "hd": "example.com", "prompt": "consent" });
     });
@@ -51,7 +51,7 @@ fn what_the_operator_sets_stays_as_it_is() {
 }
 
 #[test]
-fn the_query_of_the_endpoint_stays_as_it_is() {
+fn start_parameters_cannot_override_the_query_of_the_endpoint() {
     let mut world = world(&json!(["domain_hint"]), |document| {
         document["providers"][0]["authorization_endpoint"] =
             json!("https://idp.example.com/authorize?domain_hint=corp.example");
@@ -60,7 +60,7 @@ fn the_query_of_the_endpoint_stays_as_it_is() {
 }
 
 #[test]
-fn the_page_of_choice_and_the_way_to_the_own_host_keep_them() {
+fn provider_choice_and_host_redirect_keep_the_start_parameters() {
     let mut world = world(&json!(["login_hint"]), |document| {
         document["providers"] = json!([
             document["providers"][0],

@@ -57,7 +57,7 @@ fn demand(parameters: &BTreeMap<String, String>) -> [Option<&str>; 2] {
 }
 
 #[test]
-fn a_session_that_falls_short_goes_through_a_new_sign_in_and_comes_back_to_the_page() {
+fn a_step_up_signs_in_again_and_returns_to_the_page() {
     for (path, acr, ago, wanted) in [
         ("/strong?a=1", Some("mfa"), None, [Some("phr mfa"), None]),
         ("/recent?a=1", None, Some(0), [None, Some("600")]),
@@ -81,7 +81,7 @@ fn a_session_that_falls_short_goes_through_a_new_sign_in_and_comes_back_to_the_p
 }
 
 #[test]
-fn a_first_sign_in_asks_for_it_at_once_and_a_good_one_is_not_asked_again() {
+fn a_first_sign_in_requests_the_step_up_and_is_not_repeated() {
     let mut world = world();
     world.provider.refreshes = false;
     let (reply, parameters) = asked(&mut world, "/both");
@@ -102,7 +102,7 @@ fn a_first_sign_in_asks_for_it_at_once_and_a_good_one_is_not_asked_again() {
 }
 
 #[test]
-fn a_provider_that_does_not_confirm_it_leads_to_a_page_and_to_no_loop() {
+fn an_unconfirmed_step_up_ends_with_a_page_and_no_loop() {
     for (path, acr, ago, told) in [
         ("/strong", Some("pwd"), Some(0), r#"for acr phr or mfa, and the session has acr "pwd" and auth_time 18000"#),
         ("/strong", None, None, "has acr none and auth_time none"),
@@ -133,7 +133,7 @@ fn a_provider_that_does_not_confirm_it_leads_to_a_page_and_to_no_loop() {
 }
 
 #[test]
-fn a_script_is_told_what_is_missing() {
+fn a_401_response_to_a_script_names_the_required_acr_and_max_age() {
     let mut world = world();
     authenticates(&mut world, Some("pwd"), Some(0));
     world.sign_in("/");
@@ -155,7 +155,7 @@ fn a_script_is_told_what_is_missing() {
 }
 
 #[test]
-fn a_script_is_told_where_the_stronger_sign_in_begins() {
+fn a_step_up_response_to_a_script_contains_the_sign_in_url() {
     let mut world = world();
     authenticates(&mut world, Some("pwd"), Some(3600));
     world.sign_in("/");
@@ -173,7 +173,7 @@ fn a_script_is_told_where_the_stronger_sign_in_begins() {
 }
 
 #[test]
-fn an_access_token_is_held_to_it_too() {
+fn step_up_applies_to_access_tokens() {
     let mut world = world_with(&[access_tokens()]);
     for (claims, good) in [
         (json!({}), ["", ""]),
@@ -200,7 +200,7 @@ fn an_access_token_is_held_to_it_too() {
 }
 
 #[test]
-fn a_user_who_may_not_pass_at_all_is_not_sent_to_sign_in() {
+fn a_refused_user_is_not_asked_for_a_step_up() {
     let mut world = world();
     authenticates(&mut world, Some("pwd"), Some(0));
     world.sign_in("/");
@@ -208,7 +208,7 @@ fn a_user_who_may_not_pass_at_all_is_not_sent_to_sign_in() {
 }
 
 #[test]
-fn a_renewal_keeps_what_the_sign_in_was() {
+fn a_renewal_does_not_strengthen_acr_or_auth_time() {
     let mut world = world();
     authenticates(&mut world, Some("phr"), Some(0));
     world.sign_in("/");
@@ -225,7 +225,7 @@ fn a_renewal_keeps_what_the_sign_in_was() {
 }
 
 #[test]
-fn the_time_of_a_refresh_is_not_that_of_a_sign_in() {
+fn auth_time_of_a_refreshed_id_token_is_not_a_new_sign_in() {
     for first in [Some(0), None] {
         let mut world = world();
         authenticates(&mut world, None, first);
@@ -242,7 +242,7 @@ fn the_time_of_a_refresh_is_not_that_of_a_sign_in() {
 
 /// A provider that writes milliseconds would otherwise have signed everybody in a moment ago, for ever.
 #[test]
-fn a_time_in_the_future_is_not_recent() {
+fn a_future_auth_time_is_not_recent() {
     for (ahead, good) in [(60, true), (61, false), (1_800_000_000 * 999, false)] {
         let mut world = world();
         let time = world.now.as_secs() + ahead;
@@ -253,7 +253,7 @@ fn a_time_in_the_future_is_not_recent() {
 }
 
 #[test]
-fn neither_a_link_nor_the_configuration_weakens_the_demand() {
+fn links_and_authorization_params_cannot_weaken_a_step_up() {
     let provider = json!([{
         "issuer": "https://idp.example.com", "client_id": "client", "client_secret": "secret",
         "authorization_params": { "acr_values": "pwd", "max_age": "86400", "ui_locales": "de" },
@@ -271,7 +271,7 @@ fn neither_a_link_nor_the_configuration_weakens_the_demand() {
 }
 
 #[test]
-fn a_sign_in_without_the_demand_does_not_open_the_page() {
+fn a_plain_sign_in_does_not_satisfy_a_step_up() {
     let mut world = world();
     authenticates(&mut world, Some("pwd"), Some(0));
     // A link that leads around the rule.
@@ -283,7 +283,7 @@ fn a_sign_in_without_the_demand_does_not_open_the_page() {
 }
 
 #[test]
-fn a_demand_with_none_of_the_classes_that_the_provider_lists_is_named_once() {
+fn unsupported_acr_values_of_a_rule_are_logged_once() {
     let names = |listed: Value| {
         let mut document = super::world::document();
         let rule = |acr: &str| json!({ "prefix": format!("/{acr}"), "access": "required", "step_up": { "acr_values": [acr, "mfa"] } });

@@ -52,7 +52,7 @@ fn assert_no_token_was_used_twice(world: &World) {
 }
 
 #[test]
-fn the_cookie_is_a_reference_and_the_store_knows_nothing() {
+fn a_stored_session_is_encrypted_and_its_cookie_is_a_small_reference() {
     let mut world = world();
     let groups: Vec<_> = (0..700).map(|group| format!("{:x}", Sha256::digest([(group % 251) as u8]))).collect();
     world.provider.claims = Box::new(move |claims| drop(claims.insert("groups".to_owned(), json!(groups))));
@@ -73,7 +73,7 @@ fn the_cookie_is_a_reference_and_the_store_knows_nothing() {
 }
 
 #[test]
-fn what_is_not_in_the_store_or_was_put_there_by_somebody_else_is_no_session() {
+fn a_missing_or_forged_store_entry_is_no_session() {
     let mut world = world();
     world.sign_in("/");
     let (key, good) = world.redis.pop_first().unwrap();
@@ -94,7 +94,7 @@ fn what_is_not_in_the_store_or_was_put_there_by_somebody_else_is_no_session() {
 }
 
 #[test]
-fn an_end_that_cannot_be_read_is_an_end() {
+fn an_unreadable_revocation_in_the_store_still_ends_the_session() {
     let mut world = world();
     world.sign_in("/");
     world.advance(1);
@@ -110,7 +110,7 @@ fn an_end_that_cannot_be_read_is_an_end() {
 }
 
 #[test]
-fn while_the_store_is_down_nobody_is_let_in_and_nobody_is_sent_away() {
+fn while_the_store_is_down_requests_get_503_and_cookies_are_kept() {
     let mut world = world();
     world.sign_in("/");
     world.redis_up = false;
@@ -133,7 +133,7 @@ fn while_the_store_is_down_nobody_is_let_in_and_nobody_is_sent_away() {
 }
 
 #[test]
-fn unauthenticated_requests_and_public_paths_cost_the_store_nothing() {
+fn unauthenticated_requests_and_public_paths_do_not_read_the_store() {
     let mut world = world();
     world.visit("/public/a");
     world.visit("/private");
@@ -156,7 +156,7 @@ fn a_sign_out_ends_the_session_in_every_process() {
 }
 
 #[test]
-fn what_is_written_after_a_sign_out_brings_no_session_back() {
+fn a_session_written_after_a_sign_out_stays_ended() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -178,7 +178,7 @@ fn what_is_written_after_a_sign_out_brings_no_session_back() {
 }
 
 #[test]
-fn a_renewed_session_that_the_store_did_not_take_is_saved_with_the_next_request() {
+fn a_renewed_session_lost_by_the_store_is_saved_by_the_next_request() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -222,7 +222,7 @@ fn a_logout_token_ends_sessions_in_every_process() {
 }
 
 #[test]
-fn frames_fill_the_store_only_so_fast() {
+fn front_channel_logouts_write_to_the_store_at_a_limited_rate() {
     let mut world = World::ready_with(&[
         ("session", json!({ "store": { "cluster": "webdis" } })),
         ("sign_out", json!({ "front_channel": true })),
@@ -241,7 +241,7 @@ fn frames_fill_the_store_only_so_fast() {
 }
 
 #[test]
-fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
+fn a_logout_token_that_the_store_refused_can_be_sent_again() {
     let mut world = world();
     world.sign_in("/");
     world.redis_up = false;
@@ -260,7 +260,7 @@ fn a_logout_token_that_the_store_does_not_take_is_to_be_sent_again() {
 }
 
 #[test]
-fn a_renewed_session_is_in_the_store_and_no_other_process_renews_it() {
+fn a_renewed_session_is_stored_and_renewed_by_no_other_process() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -321,7 +321,7 @@ fn the_idle_timeout_slides_in_the_store_alone() {
 }
 
 #[test]
-fn a_worker_asks_again_only_when_it_must() {
+fn a_worker_caches_a_stored_session_for_cache_seconds() {
     let mut world = world_with(json!({ "cache_seconds": 10 }));
     world.sign_in("/");
     let before = world.redis_asked;
@@ -337,7 +337,7 @@ fn a_worker_asks_again_only_when_it_must() {
 }
 
 #[test]
-fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
+fn a_malformed_gateway_response_admits_no_request() {
     let malformed = "the gateway's answer is malformed";
     for (status, body, said) in [
         (200, "{}", malformed),
@@ -373,7 +373,7 @@ fn answers_of_the_gateway_that_make_no_sense_let_nobody_in() {
 }
 
 #[test]
-fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_refresh_token() {
+fn a_failed_store_write_does_not_reuse_the_old_refresh_token() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -405,7 +405,7 @@ fn a_renewed_session_that_the_store_did_not_take_is_no_reason_to_use_its_old_ref
 }
 
 #[test]
-fn a_write_that_comes_late_does_not_put_an_older_session_back() {
+fn a_late_idle_write_does_not_overwrite_a_renewed_session() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -442,7 +442,7 @@ fn a_write_that_comes_late_does_not_put_an_older_session_back() {
 }
 
 #[test]
-fn a_request_with_a_stored_session_does_not_wait_for_ever_either() {
+fn a_request_waits_for_a_stored_renewal_only_until_its_deadline() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -462,7 +462,7 @@ fn a_request_with_a_stored_session_does_not_wait_for_ever_either() {
 }
 
 #[test]
-fn a_request_that_came_in_time_does_not_idle_out_while_it_waits() {
+fn a_held_request_does_not_idle_out_while_it_waits() {
     let mut world = world_with(json!({}));
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -506,7 +506,7 @@ fn leaves(world: &mut World, headers: &[(&str, &str)], body: Option<Vec<u8>>) {
 }
 
 #[test]
-fn a_logout_whose_provider_does_not_wait_for_the_answer_still_counts_everywhere() {
+fn a_logout_of_a_disconnected_provider_ends_the_session_everywhere() {
     let mut world = world();
     world.sign_in("/");
     let mut other = another_process(&world);
@@ -517,7 +517,7 @@ fn a_logout_whose_provider_does_not_wait_for_the_answer_still_counts_everywhere(
 }
 
 #[test]
-fn a_sign_out_whose_client_has_gone_still_revokes_the_refresh_token() {
+fn a_sign_out_of_a_disconnected_client_revokes_the_refresh_token() {
     let mut document = super::world::document();
     document["session"]["store"] = json!({ "cluster": "webdis" });
     document["sign_out"] = json!({ "revoke": true });
@@ -532,7 +532,7 @@ fn a_sign_out_whose_client_has_gone_still_revokes_the_refresh_token() {
 }
 
 #[test]
-fn what_a_worker_remembers_is_not_renewed_once_somebody_else_has_done_so() {
+fn a_cached_session_renewed_by_another_process_is_not_renewed_again() {
     let mut world = world_with(json!({ "cache_seconds": 60 }));
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -569,7 +569,7 @@ fn what_a_worker_remembers_is_not_renewed_once_somebody_else_has_done_so() {
 }
 
 #[test]
-fn whoever_signs_in_at_another_replica_just_after_a_logout_is_in() {
+fn a_sign_in_at_another_replica_just_after_a_logout_is_valid() {
     let mut world = world();
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());
@@ -603,7 +603,7 @@ fn logs_out(world: &mut World, change: impl Fn(&mut Value, &mut Value)) -> (u16,
 }
 
 #[test]
-fn an_end_that_is_written_again_does_not_take_back_a_later_one() {
+fn a_retried_revocation_does_not_replace_a_later_one() {
     let mut world = world();
     // The store does not take an end; the write is retried.
     world.redis_up = false;
@@ -631,7 +631,7 @@ fn an_end_that_is_written_again_does_not_take_back_a_later_one() {
 }
 
 #[test]
-fn a_store_that_has_lost_a_renewal_signs_nobody_out() {
+fn a_renewal_lost_by_the_store_ends_no_session() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -653,7 +653,7 @@ fn a_store_that_has_lost_a_renewal_signs_nobody_out() {
 }
 
 #[test]
-fn a_session_that_is_written_again_late_does_not_idle_out_under_somebody_who_is_there() {
+fn a_late_session_write_does_not_idle_out_an_active_user() {
     let mut world = world();
     world.sign_in("/");
     world.advance(400);
@@ -680,7 +680,7 @@ fn a_session_that_is_written_again_late_does_not_idle_out_under_somebody_who_is_
 }
 
 #[test]
-fn a_request_that_waits_does_not_pass_with_a_session_that_the_store_says_is_over() {
+fn a_waiting_request_is_refused_when_its_session_ends_in_the_store() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -698,7 +698,7 @@ fn a_request_that_waits_does_not_pass_with_a_session_that_the_store_says_is_over
 }
 
 #[test]
-fn while_a_session_is_renewed_requests_read_the_store_and_not_the_cache() {
+fn requests_during_a_renewal_read_the_store_instead_of_the_cache() {
     let mut world = world_with(json!({ "cache_seconds": 60 }));
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -721,7 +721,7 @@ fn while_a_session_is_renewed_requests_read_the_store_and_not_the_cache() {
 }
 
 #[test]
-fn frames_do_not_push_out_what_is_still_to_be_written() {
+fn front_channel_logouts_do_not_evict_pending_store_writes() {
     let mut world = World::ready_with(&[
         ("session", json!({ "store": { "cluster": "webdis" } })),
         ("sign_out", json!({ "front_channel": true })),
@@ -758,7 +758,7 @@ fn frames_do_not_push_out_what_is_still_to_be_written() {
 }
 
 #[test]
-fn a_lease_lasts_as_long_as_the_calls_that_are_made_under_it_may_take() {
+fn a_lease_lasts_as_long_as_its_callouts_may_take() {
     let mut document = super::world::document();
     document["session"]["store"] = json!({ "cluster": "webdis", "timeout_ms": 10_000 });
     document["providers"][0]["timeout_ms"] = json!(30_000);
@@ -798,7 +798,7 @@ fn a_lease_lasts_as_long_as_the_calls_that_are_made_under_it_may_take() {
 }
 
 #[test]
-fn a_logout_token_that_is_sent_again_ends_no_session_begun_since() {
+fn a_resent_logout_token_ends_no_newer_session() {
     let mut world = world();
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());
@@ -817,7 +817,7 @@ fn a_logout_token_that_is_sent_again_ends_no_session_begun_since() {
 }
 
 #[test]
-fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_process_has_made_since() {
+fn a_late_renewal_write_does_not_replace_a_newer_renewal() {
     let mut world = world();
     world.provider.refreshes = true;
     world.sign_in("/");
@@ -862,7 +862,7 @@ fn a_renewal_that_is_written_again_late_does_not_replace_the_one_that_another_pr
 }
 
 #[test]
-fn a_logout_that_is_answered_has_ended_the_session_in_every_process() {
+fn an_acknowledged_logout_has_ended_the_session_in_every_process() {
     type Change = fn(&mut Value, &mut Value);
     let by_sid: Change = |_, _| ();
     let by_subject: Change = |_, claims| drop(claims.as_object_mut().unwrap().remove("sid"));
@@ -903,7 +903,7 @@ fn a_logout_that_is_answered_has_ended_the_session_in_every_process() {
 }
 
 #[test]
-fn an_end_that_is_written_again_late_ends_no_session_begun_since() {
+fn a_late_revocation_write_ends_no_newer_session() {
     let mut world = world();
     world.sign_in("/");
     let token = world.provider.logout_token(world.now, |_, _| ());

@@ -103,7 +103,7 @@ fn keys_are_discovered_or_fetched_or_configured() {
 }
 
 #[test]
-fn an_issuer_that_is_down_keeps_nobody_from_signing_in() {
+fn an_unavailable_token_issuer_does_not_delay_sign_ins() {
     let mut world = World::with(&{
         let mut document = super::world::document();
         document["token_issuers"] = json!([sources()[0]]);
@@ -126,7 +126,7 @@ fn an_issuer_that_is_down_keeps_nobody_from_signing_in() {
 }
 
 #[test]
-fn keys_that_were_rotated_are_followed_where_they_are_fetched() {
+fn rotated_keys_of_a_token_issuer_are_fetched_unless_configured() {
     for (place, issuer) in sources().into_iter().enumerate() {
         let mut world = world_with(&issuer);
         world.partners.rotate();
@@ -143,7 +143,7 @@ fn keys_that_were_rotated_are_followed_where_they_are_fetched() {
 }
 
 #[test]
-fn a_token_that_does_not_say_what_it_is_is_taken_where_the_operator_says_so() {
+fn a_token_without_typ_is_accepted_only_if_configured() {
     let mut issuer = sources()[3].clone();
     issuer["issuer"] = json!("ci");
     let plain = |world: &World| {
@@ -184,7 +184,7 @@ fn pod(world: &World, change: impl Fn(&mut Value)) -> String {
 }
 
 #[test]
-fn accounts_of_kubernetes_pass_by_namespace_and_name() {
+fn kubernetes_service_accounts_are_admitted_by_namespace_and_name() {
     let mut issuer = sources()[1].clone();
     issuer["kind"] = json!("kubernetes_service_account");
     let mut world = world_with(&issuer);
@@ -221,7 +221,7 @@ fn accounts_of_kubernetes_pass_by_namespace_and_name() {
 }
 
 #[test]
-fn what_an_issuer_allows_holds_beside_the_rules_and_its_tokens_are_no_providers() {
+fn conditions_of_a_token_issuer_apply_in_addition_to_the_rules() {
     let mut issuer = sources()[0].clone();
     issuer["allow"] = json!({ "claims": { "team": ["a"] } });
     let mut world = world_with(&issuer);
@@ -232,7 +232,7 @@ fn what_an_issuer_allows_holds_beside_the_rules_and_its_tokens_are_no_providers(
 }
 
 #[test]
-fn a_token_of_a_cookie_is_handed_on_where_the_app_wants_one_and_nothing_else_is() {
+fn a_token_of_the_token_cookie_is_forwarded_as_authorization() {
     let settings = [("token_cookie", json!("token")), ("authorization", json!("access_token"))];
     let mut world = world_and(&sources()[0], &settings);
     let good = token(&world, |_, _| ());
@@ -249,7 +249,7 @@ fn a_token_of_a_cookie_is_handed_on_where_the_app_wants_one_and_nothing_else_is(
 }
 
 #[test]
-fn a_token_may_be_in_a_cookie_where_there_is_nothing_better() {
+fn the_token_cookie_is_used_without_header_or_session() {
     let mut world = world_and(&sources()[0], &[("token_cookie", json!("token"))]);
     let good = token(&world, |_, _| ());
     let get = |world: &mut World, path: &str, more: &[(&str, &str)]| {

@@ -73,7 +73,7 @@ fn the_calls_of_a_sign_in_and_a_refresh_are_part_of_the_trace() {
 }
 
 #[test]
-fn a_header_of_another_form_is_not_passed_on() {
+fn a_malformed_trace_header_is_not_propagated() {
     let mut world = World::ready();
     let calls = observe(&mut world);
     for trace in [
@@ -91,7 +91,7 @@ fn a_header_of_another_form_is_not_passed_on() {
 }
 
 #[test]
-fn keys_that_a_token_lacks_are_fetched_outside_of_its_trace() {
+fn a_key_fetch_carries_no_trace_of_the_request_that_caused_it() {
     let mut world = World::ready_with(&[access_tokens()]);
     world.provider.introspection = Box::new(|_, _| ok(&json!({ "active": false })));
     world.provider.rotate();

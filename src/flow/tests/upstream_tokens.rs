@@ -153,7 +153,7 @@ fn a_token_is_exchanged_once_for_each_rule_and_session() {
 }
 
 #[test]
-fn the_access_token_itself_goes_in_any_header_and_form() {
+fn the_access_token_can_be_sent_in_any_header_and_format() {
     let (mut world, exchanges) = signed_in();
     let outcome = world.visit("/own/x");
     assert_eq!(received(&outcome, "x-own"), ["token=at;v=1"]);
@@ -180,7 +180,7 @@ fn an_exchanged_token_can_take_the_place_of_the_clients_credentials() {
 }
 
 #[test]
-fn what_a_client_sends_in_the_header_reaches_the_app_on_no_path() {
+fn a_client_cannot_send_the_upstream_token_header() {
     let (mut world, _) = world();
     world.sign_in("/");
     for path in ["/public/x", "/optional", "/page", "/own/x"] {
@@ -240,7 +240,7 @@ fn a_token_is_exchanged_anew_before_it_expires() {
 }
 
 #[test]
-fn a_refused_exchange_lets_nothing_pass() {
+fn a_refused_exchange_refuses_the_request() {
     for (status, body, expected) in [
         (400, r#"{"error":"invalid_request"}"#, (403, "upstream_token_denied")),
         (400, r#"{"error":"invalid_grant"}"#, (403, "upstream_token_denied")),
@@ -274,7 +274,7 @@ fn a_refused_exchange_lets_nothing_pass() {
 }
 
 #[test]
-fn a_user_whose_token_is_not_accepted_is_offered_a_sign_in() {
+fn a_user_with_a_refused_token_is_offered_another_sign_in() {
     let (mut world, exchanges) = signed_in();
     exchanges.refuse(400, r#"{"error":"invalid_request","error_description":"Invalid token"}"#);
     let outcome = world.visit("/orders/1?a=b");
@@ -362,7 +362,7 @@ fn waits(step: Step) -> super::super::Pending {
 }
 
 #[test]
-fn requests_wait_for_the_exchange_of_another_one_and_go_on_when_it_has_left() {
+fn concurrent_requests_share_an_exchange_even_if_the_first_leaves() {
     let (mut world, exchanges) = signed_in();
     let request = page("/orders/1", &cookies(&world));
     let first = waits(world.start(request.clone()));
@@ -390,7 +390,7 @@ fn requests_wait_for_the_exchange_of_another_one_and_go_on_when_it_has_left() {
 }
 
 #[test]
-fn a_request_waits_for_another_ones_exchange_no_longer_than_for_its_own() {
+fn a_shared_exchange_is_awaited_only_until_the_requests_deadline() {
     let (mut world, exchanges) = signed_in();
     let request = page("/orders/1", &cookies(&world));
     let first = waits(world.start(request.clone()));
@@ -415,7 +415,7 @@ fn a_request_waits_for_another_ones_exchange_no_longer_than_for_its_own() {
 }
 
 #[test]
-fn a_worker_holds_a_bounded_number_of_exchanges() {
+fn a_worker_limits_concurrent_exchanges() {
     let (mut world, exchanges) = signed_in();
     let taken = world.limits().exchanging.take_all_but(0);
     assert_refused(&mut world, "/orders/1", 503, "busy");
@@ -449,7 +449,7 @@ fn a_session_that_ends_during_its_exchange_does_not_pass() {
 }
 
 #[test]
-fn another_users_token_is_exchanged_for_itself() {
+fn the_token_of_each_user_is_exchanged_separately() {
     let (mut world, exchanges) = signed_in();
     assert_eq!(get(&mut world, "/orders/1"), ["at.for.orders"]);
     world.jar.clear();
@@ -494,7 +494,7 @@ fn a_session_without_a_good_access_token_signs_in_again() {
 }
 
 #[test]
-fn a_token_that_no_header_takes_leads_to_a_page_that_says_so() {
+fn an_access_token_that_is_no_valid_header_value_gives_a_page() {
     let (mut world, exchanges) = world();
     world.provider.token_response = Box::new(|mut body| {
         body["access_token"] = json!("a b");
@@ -510,7 +510,7 @@ fn a_token_that_no_header_takes_leads_to_a_page_that_says_so() {
 }
 
 #[test]
-fn the_rules_come_before_the_exchange() {
+fn a_request_refused_by_a_rule_causes_no_exchange() {
     let token = json!({"exchange": {"audience": "orders"}});
     let rule =
         json!([{"path": "/staff/*", "access": "required", "allow": {"groups": ["nobody"]}, "upstream_token": token}]);
@@ -525,7 +525,7 @@ fn the_rules_come_before_the_exchange() {
 }
 
 #[test]
-fn where_readers_disagree_about_the_token_nothing_passes() {
+fn an_ambiguous_path_with_different_upstream_tokens_is_refused() {
     let (mut world, exchanges) = signed_in();
     for path in ["/orders/../stock/x", "/orders//x", "/orders/%2e%2e/x", "/orders;/x"] {
         assert_refused(&mut world, path, 400, "upstream_token_ambiguous");
@@ -537,7 +537,7 @@ fn where_readers_disagree_about_the_token_nothing_passes() {
 }
 
 #[test]
-fn the_credentials_of_a_client_never_stand_where_the_token_is_to_be() {
+fn the_upstream_token_replaces_the_clients_authorization_header() {
     let (mut world, _) = signed_in();
     let forged = ("authorization", "Token forged");
     for (method, path) in [("GET", "/bearer/x;y"), ("GET", "/bearer/;x"), ("TRACE", "/bearer/x"), ("GET", "/bearer//x")]
@@ -553,7 +553,7 @@ fn the_credentials_of_a_client_never_stand_where_the_token_is_to_be() {
 }
 
 #[test]
-fn a_locked_rule_leaves_the_token_to_the_policy_of_the_route() {
+fn a_route_policy_sets_the_upstream_token_under_a_locked_rule() {
     let token = json!({"header": "X-Access-Token", "exchange": {"audience": "orders"}});
     let (mut world, exchanges) = world_with(&[
         ("rules", json!([{"prefix": "/", "access": "required", "locked": true}])),
@@ -630,7 +630,7 @@ fn an_introspected_token_of_the_provider_is_exchanged_and_one_of_another_issuer_
 }
 
 #[test]
-fn a_public_client_exchanges_nothing() {
+fn a_public_client_makes_no_exchange() {
     let provider = json!({"issuer": ISSUER, "client_id": "client", "token_endpoint_auth_method": "none"});
     let (mut world, exchanges) = world_with(&[("providers", json!([provider]))]);
     assert!(
@@ -644,7 +644,7 @@ fn a_public_client_exchanges_nothing() {
 }
 
 #[test]
-fn on_behalf_of_is_microsofts_way_of_saying_it() {
+fn on_behalf_of_sends_microsofts_parameters() {
     let token = json!({"exchange": {"grant": "on_behalf_of", "scopes": ["api://orders/.default"]}});
     let rules = json!([{"path": "/orders/*", "access": "required", "upstream_token": token}]);
     let (mut world, exchanges) = world_with(&[("rules", rules)]);
@@ -670,7 +670,7 @@ fn on_behalf_of_is_microsofts_way_of_saying_it() {
 }
 
 #[test]
-fn an_exchange_carries_no_proof_of_possession() {
+fn an_exchange_sends_no_dpop_proof() {
     let keys: Vec<Value> = serde_json::from_str(include_str!("../../jose/testdata/private_keys.json")).unwrap();
     let key = keys.iter().find(|key| key["kty"] == "EC" && key["crv"] == "P-256").unwrap();
     let provider = json!({"issuer": ISSUER, "client_id": "client", "client_secret": "secret",
@@ -686,7 +686,7 @@ fn an_exchange_carries_no_proof_of_possession() {
 }
 
 #[test]
-fn a_failure_is_no_news_for_the_app_and_names_no_token() {
+fn an_exchange_failure_is_reported_without_the_token() {
     let error = TokenEndpointError::Malformed("access_token");
     let failure = Failure::UpstreamToken(NoExchange::new(error, ExchangeGrant::TokenExchange));
     assert_eq!(

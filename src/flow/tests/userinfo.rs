@@ -66,7 +66,7 @@ fn header(outcome: &Outcome, wanted: &str) -> Option<String> {
 }
 
 #[test]
-fn its_claims_stand_beside_those_of_the_id_token() {
+fn userinfo_claims_supplement_those_of_the_id_token() {
     let userinfo = json!({
         "sub": "alice", "groups": ["admins"], "preferred_username": "al", "email": "a@example.com", "email_verified": true,
         "iss": "https://evil.example", "aud": "other", "nonce": "n", "exp": 1, "sid": "other", "auth_time": 5,
@@ -83,14 +83,14 @@ fn its_claims_stand_beside_those_of_the_id_token() {
 }
 
 #[test]
-fn nobody_is_asked_who_was_not_to_be() {
+fn userinfo_is_not_requested_unless_configured() {
     let mut world = World::ready();
     world.sign_in("/");
     assert_eq!(world.provider.asked.get("/userinfo"), None);
 }
 
 #[test]
-fn an_address_counts_with_its_own_proof_alone() {
+fn email_and_email_verified_must_have_the_same_source() {
     let verified = |email: &str| json!({ "sub": "alice", "email": email, "email_verified": true });
     for (id_token, userinfo, expected) in [
         (json!({}), verified("alice@example.com"), "passed"),
@@ -108,7 +108,7 @@ fn an_address_counts_with_its_own_proof_alone() {
 }
 
 #[test]
-fn what_one_of_them_left_out_the_other_does_not_make_good() {
+fn omitted_groups_of_one_source_are_not_replaced_by_the_other() {
     let names = json!({ "_claim_names": { "groups": "src1" } });
     let nameless = json!({ "sub": "alice", "_claim_names": { "groups": "src1" } });
     let groups = |group: &str| json!({ "sub": "alice", "groups": [group] });
@@ -129,7 +129,7 @@ fn what_one_of_them_left_out_the_other_does_not_make_good() {
 }
 
 #[test]
-fn without_a_good_answer_there_is_no_session() {
+fn an_invalid_userinfo_response_creates_no_session() {
     let status = |status| Ok(crate::http::CalloutResponse::new(status, br#"{"sub":"alice"}"#.to_vec()));
     let body = |body: &str| Ok(crate::http::CalloutResponse::new(200, body.as_bytes().to_vec()));
     for (answer, expected) in [
@@ -162,7 +162,7 @@ fn without_a_good_answer_there_is_no_session() {
 }
 
 #[test]
-fn a_provider_without_the_endpoint_is_told_at_start() {
+fn a_missing_userinfo_endpoint_is_logged_at_start() {
     let mut world = World::with(&{
         let mut document = super::world::document();
         document["providers"][0]["userinfo"] = json!(true);
@@ -192,7 +192,7 @@ fn renew(world: &mut World, path: &str) -> Outcome {
 }
 
 #[test]
-fn each_renewal_asks_anew_and_what_is_gone_is_gone() {
+fn a_renewal_requests_userinfo_and_drops_removed_claims() {
     for sends_id_token in [true, false] {
         let mut world = renewable("admins");
         if !sends_id_token {
@@ -217,7 +217,7 @@ fn each_renewal_asks_anew_and_what_is_gone_is_gone() {
 }
 
 #[test]
-fn a_renewal_without_an_id_token_changes_nothing_of_what_the_first_one_said() {
+fn userinfo_at_a_renewal_does_not_override_the_first_id_token() {
     let mut world = world();
     world.provider.refreshes = true;
     id_token_says(&mut world, json!({ "email": "alice@evil.example", "_claim_names": { "groups": "src1" } }));
@@ -235,7 +235,7 @@ fn a_renewal_without_an_id_token_changes_nothing_of_what_the_first_one_said() {
 }
 
 #[test]
-fn an_endpoint_in_trouble_ends_no_session_and_costs_no_refresh_token() {
+fn a_userinfo_failure_at_renewal_keeps_session_and_refresh_token() {
     for answer in [
         Err(CalloutError::NoResponse),
         Ok(crate::http::CalloutResponse::new(503, Vec::new())),
@@ -258,7 +258,7 @@ fn an_endpoint_in_trouble_ends_no_session_and_costs_no_refresh_token() {
 }
 
 #[test]
-fn claims_of_somebody_else_at_a_renewal_end_the_session() {
+fn userinfo_of_another_subject_at_renewal_ends_the_session() {
     let mut world = renewable("admins");
     world.advance(480);
     userinfo_says(&mut world, json!({ "sub": "mallory", "groups": ["admins"] }));
@@ -269,7 +269,7 @@ fn claims_of_somebody_else_at_a_renewal_end_the_session() {
 }
 
 #[test]
-fn whoever_signs_out_while_it_is_asked_stays_out() {
+fn a_sign_out_during_a_userinfo_request_ends_the_session() {
     let mut world = renewable("admins");
     world.advance(480);
     let old = world.jar.clone();
@@ -285,7 +285,7 @@ fn whoever_signs_out_while_it_is_asked_stays_out() {
 }
 
 #[test]
-fn a_sign_in_counts_as_under_way_until_the_last_answer() {
+fn a_sign_in_keeps_its_slot_until_the_last_response() {
     let mut world = world();
     userinfo_says(&mut world, json!({ "sub": "alice" }));
     let reply = world.visit("/").reply();
@@ -323,7 +323,7 @@ fn sign_in_with_signed(change: impl Fn(&mut Value, &mut Value)) -> (World, (u16,
 }
 
 #[test]
-fn a_signed_answer_of_this_issuer_for_this_client_adds_its_claims() {
+fn signed_userinfo_of_the_issuer_for_the_client_adds_its_claims() {
     type Change = fn(&mut Value, &mut Value);
     let good: [Change; 4] = [
         |_, _| {},
@@ -338,7 +338,7 @@ fn a_signed_answer_of_this_issuer_for_this_client_adds_its_claims() {
 }
 
 #[test]
-fn a_signed_answer_for_another_or_by_another_begins_no_session() {
+fn signed_userinfo_with_invalid_claims_creates_no_session() {
     type Change = fn(&mut Value, &mut Value);
     let refused = (502, "userinfo_endpoint_refused");
     let cases: [(&str, Change, (u16, &str)); 8] = [

@@ -41,7 +41,7 @@ fn ec(crv: &str, x: &[u8], y: &[u8]) -> Value {
 }
 
 #[test]
-fn a_coordinate_without_its_leading_zeros_or_with_more_of_them_is_the_same() {
+fn leading_zeros_of_a_coordinate_are_optional() {
     // Scalars whose point has a leading zero in x, and in y.
     for (crv, in_x, in_y) in [("P-256", 379, 43), ("P-384", 197, 176), ("P-521", 1, 2)] {
         for (scalar, place) in [(in_x, 0), (in_y, 1)] {
@@ -61,7 +61,7 @@ fn a_coordinate_without_its_leading_zeros_or_with_more_of_them_is_the_same() {
 }
 
 #[test]
-fn what_does_not_fit_a_curve_is_no_coordinate_of_it() {
+fn a_coordinate_of_the_wrong_length_is_malformed() {
     for crv in ["P-256", "P-384", "P-521"] {
         let [x, y] = point(crv, 5);
         let mut large = y.clone();
@@ -82,7 +82,7 @@ fn what_does_not_fit_a_curve_is_no_coordinate_of_it() {
 }
 
 #[test]
-fn bytes_are_read_however_they_are_spelled() {
+fn key_members_are_read_in_both_base64_alphabets() {
     // Bytes that both alphabets spell with their own signs.
     let modulus: Vec<u8> = [0xfb, 0xff].into_iter().cycle().take(256).collect();
     let rsa = |n: String, e: &str| json!({ "kty": "RSA", "n": n, "e": e });
@@ -103,7 +103,7 @@ fn bytes_are_read_however_they_are_spelled() {
 }
 
 #[test]
-fn why_a_key_is_left_out_is_known() {
+fn an_omitted_key_has_a_reason() {
     let [x, y] = point("P-256", 5);
     let key = |change: &dyn Fn(&mut Value)| {
         let mut key = ec("P-256", &x, &y);

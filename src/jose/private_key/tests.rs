@@ -47,7 +47,7 @@ fn a_jwk_makes_the_same_key_as_pem() {
 }
 
 #[test]
-fn what_is_no_usable_private_key_is_called_what_it_is() {
+fn an_unusable_private_key_is_refused_with_its_reason() {
     let others = keys(include_str!("../testdata/other_private_keys.pem"));
     let errors: Vec<_> = others.iter().map(|text| error(text)).collect();
     // PKCS #1, SEC 1, a passphrase, a public key, secp256k1, RSA of 1024 bits, X25519, and a key for RSASSA-PSS alone.
@@ -63,7 +63,7 @@ fn what_is_no_usable_private_key_is_called_what_it_is() {
 }
 
 #[test]
-fn a_jwk_for_signatures_may_say_so() {
+fn a_private_jwk_may_declare_its_use_for_signatures() {
     for (name, value) in [("use", json!("sig")), ("key_ops", json!(["verify", "sign"])), ("alg", json!("RS512"))] {
         let mut jwk = jwks()[0].clone();
         jwk[name] = value;
@@ -98,7 +98,7 @@ fn a_key_that_lacks_a_part_is_refused() {
 
 proptest::proptest! {
     #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+    fn arbitrary_private_key_bytes_do_not_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
         let _ = kind(&format!("{BEGIN}{}{END}", STANDARD.encode(&bytes)));
         let _ = kind(&String::from_utf8_lossy(&bytes));
     }

@@ -164,7 +164,7 @@ impl PssEncoder {
 }
 
 #[test]
-fn what_openssl_signed_is_right_and_nothing_else() {
+fn rsa_signatures_of_openssl_verify_and_altered_ones_fail() {
     let key = public(&private());
     assert_eq!(key.spki(), STANDARD.decode(SPKI).unwrap());
     for (hash, (pkcs1, pss)) in HASHES.into_iter().zip(PKCS1.into_iter().zip(PSS)) {
@@ -190,7 +190,7 @@ fn what_openssl_signed_is_right_and_nothing_else() {
 }
 
 #[test]
-fn a_signature_is_a_number_below_the_modulus_and_as_long() {
+fn an_rsa_signature_is_below_the_modulus_and_of_its_length() {
     let (key, n) = (public(&private()), modulus(&private()));
     let signature = STANDARD.decode(PSS[0]).unwrap();
     let number = BoxedUint::from_be_slice_vartime;
@@ -208,7 +208,7 @@ fn a_signature_is_a_number_below_the_modulus_and_as_long() {
 }
 
 #[test]
-fn a_pss_encoding_is_right_in_every_part() {
+fn a_pss_encoding_with_any_wrong_part_is_refused() {
     type Change = fn(&mut PssEncoder);
     let wrong: [(&str, Change); 14] = [
         ("trailer", |it| it.encoded = |encoded| *encoded.last_mut().unwrap() = 0xcc),
@@ -243,7 +243,7 @@ fn a_pss_encoding_is_right_in_every_part() {
 }
 
 #[test]
-fn no_bit_is_set_beyond_a_pss_encoding() {
+fn a_pss_encoding_with_extra_leading_bits_is_refused() {
     // Key of 2048 bits: the encoding has 2047, so the top bit of its first byte is zero. Key of 2049 bits: the encoding
     // has 2048, so the byte before it is zero.
     for (private, beyond) in [(private(), 0x80), (odd(), 1)] {
@@ -265,7 +265,7 @@ fn no_bit_is_set_beyond_a_pss_encoding() {
 }
 
 #[test]
-fn a_pkcs1_encoding_is_the_very_same_bytes() {
+fn a_pkcs1_encoding_must_match_byte_for_byte() {
     let key = private();
     let digest = digest(HashFunction::Sha256, &[TEXT]);
     let info = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
@@ -294,7 +294,7 @@ fn a_pkcs1_encoding_is_the_very_same_bytes() {
 }
 
 #[test]
-fn keys_that_anybody_could_sign_for_are_none() {
+fn weak_rsa_keys_are_refused() {
     let n = modulus(&private());
     let exponents: [(&[u8], bool); 10] = [
         (&[1, 0, 1], true),

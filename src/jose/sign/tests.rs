@@ -25,7 +25,7 @@ fn public() -> Jwks {
 }
 
 #[test]
-fn what_each_key_signs_is_verified_with_its_public_half() {
+fn a_signature_of_each_private_key_verifies_with_its_public_key() {
     let (platform, public) = (TestPlatform::default(), public());
     let mut algorithms = Vec::new();
     for jwk in jwks() {
@@ -44,7 +44,7 @@ fn what_each_key_signs_is_verified_with_its_public_half() {
 }
 
 #[test]
-fn kid_and_algorithm_come_from_the_jwk_unless_they_are_given() {
+fn configured_kid_and_algorithm_override_those_of_the_jwk() {
     let mut jwk = jwks()[0].clone();
     jwk["kid"] = json!("of the jwk");
     jwk["alg"] = json!("RS384");
@@ -63,7 +63,7 @@ fn kid_and_algorithm_come_from_the_jwk_unless_they_are_given() {
 }
 
 #[test]
-fn a_host_that_signs_nothing_is_named_and_ed25519_needs_none() {
+fn a_host_without_signatures_is_an_error_except_for_ed25519() {
     let platform = TestPlatform::default();
     platform.without_signatures.set(true);
     let jwks = jwks();
@@ -75,7 +75,7 @@ fn a_host_that_signs_nothing_is_named_and_ed25519_needs_none() {
 }
 
 #[test]
-fn a_secret_signs_as_openssl_does() {
+fn an_hs256_signature_equals_that_of_openssl() {
     let token = sign_with_secret("secret", &json!({ "sub": "1" }));
     let (text, signature) = token.rsplit_once('.').unwrap();
     // `printf TEXT | openssl dgst -sha256 -hmac secret`

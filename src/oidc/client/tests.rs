@@ -96,7 +96,7 @@ fn an_assertion_names_client_audience_and_a_short_time() {
 }
 
 #[test]
-fn envoy_s_credentials_leave_the_call_bare_and_a_certificate_names_the_client() {
+fn injected_credentials_send_no_client_id_and_a_certificate_does() {
     let injected = grant(ClientAuthentication::Injected);
     assert!(!has(&injected, "client_id") && injected.headers.iter().all(|(name, _)| *name != "authorization"));
     let shown = grant(ClientAuthentication::Tls);

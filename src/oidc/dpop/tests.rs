@@ -47,7 +47,7 @@ fn a_key_has_the_thumbprint_of_its_required_members() {
 }
 
 #[test]
-fn a_key_in_pem_has_the_same_public_half() {
+fn a_dpop_key_in_pem_has_the_same_public_key_as_its_jwk() {
     let pems = include_str!("../../jose/testdata/private_keys.pem").split("-----BEGIN ").skip(1);
     let pems = pems.map(|rest| format!("-----BEGIN {rest}")).filter(|pem| pem.contains("PRIVATE"));
     for (pem, jwk) in pems.zip(jwks()) {
@@ -57,7 +57,7 @@ fn a_key_in_pem_has_the_same_public_half() {
 }
 
 #[test]
-fn an_ec_key_without_its_public_half_is_none() {
+fn an_ec_dpop_key_without_a_valid_public_key_is_refused() {
     for missing in ["x", "y"] {
         let mut jwk = jwks()[1].clone();
         jwk.as_object_mut().unwrap().shift_remove(missing);
@@ -103,7 +103,7 @@ fn a_proof_names_call_time_and_token() {
 }
 
 #[test]
-fn a_nonce_is_short_and_plain_or_none() {
+fn a_dpop_nonce_that_is_long_or_not_printable_ascii_is_ignored() {
     let given = |nonce: &str| {
         let response = CalloutResponse { dpop_nonce: Some(nonce.to_owned()), ..CalloutResponse::new(200, Vec::new()) };
         nonce_of(Ok(response))
@@ -123,7 +123,7 @@ fn nonce_of(response: Result<CalloutResponse, CalloutError>) -> Option<String> {
 }
 
 #[test]
-fn only_an_error_about_the_nonce_has_a_code_sent_again() {
+fn only_use_dpop_nonce_causes_a_retry() {
     let wants =
         |server, status, body: &str| wants_nonce(server, &Ok(CalloutResponse::new(status, body.as_bytes().to_vec())));
     let (authorization, resource) = (ProofServer::Authorization, ProofServer::Resource);

@@ -123,7 +123,7 @@ fn a_plain_http_endpoint_is_named_with_its_url_and_the_remedy() {
 }
 
 #[test]
-fn the_text_true_asks_for_iss_as_the_truth_value_does() {
+fn the_string_true_promises_iss_like_the_boolean() {
     for (said, expected) in [
         (json!(true), true),
         (json!("true"), true),
@@ -139,7 +139,7 @@ fn the_text_true_asks_for_iss_as_the_truth_value_does() {
 }
 
 #[test]
-fn what_sign_out_needs_is_left_out_where_it_cannot_be_used() {
+fn unusable_sign_out_endpoints_are_omitted() {
     for (said, left_out) in [
         (json!("http://login.example.com/end"), true),
         (json!("javascript:alert(1)"), true),
@@ -155,7 +155,7 @@ fn what_sign_out_needs_is_left_out_where_it_cannot_be_used() {
 }
 
 #[test]
-fn configured_endpoints_win_and_need_not_be_discovered() {
+fn configured_endpoints_override_discovered_ones() {
     let mut provider = openid_provider();
     provider.endpoints.jwks = Endpoint::parse("https://other.example/keys", PlainHttp::LoopbackOnly).ok();
     let mut document = document();
@@ -165,7 +165,7 @@ fn configured_endpoints_win_and_need_not_be_discovered() {
 }
 
 #[test]
-fn a_provider_that_takes_signed_requests_alone_needs_the_key_of_the_client() {
+fn required_signed_requests_need_a_client_key() {
     let mut document = document();
     document["require_signed_request_object"] = json!(true);
     assert_eq!(parse(&document), Err(DiscoveryError::WantsSignedRequests));
@@ -175,7 +175,7 @@ fn a_provider_that_takes_signed_requests_alone_needs_the_key_of_the_client() {
 }
 
 #[test]
-fn a_certificate_is_shown_at_the_aliases_and_browsers_are_not_sent_there() {
+fn mtls_aliases_apply_to_callouts_and_not_to_redirects() {
     let mut document = document();
     document["mtls_endpoint_aliases"] = json!({
         "authorization_endpoint": "https://mtls.example.com/authorize", "token_endpoint": "https://mtls.example.com/token",

@@ -11,7 +11,7 @@ fn read(body: &Value) -> Result<TokenResponse, TokenEndpointError> {
 }
 
 #[test]
-fn a_refresh_names_its_token_and_nothing_more() {
+fn a_refresh_request_has_only_grant_type_and_refresh_token() {
     let platform = TestPlatform::default();
     let context = CallContext::new(UnixTime::default(), &platform);
     let request = refresh_grant(&relying_party(), &metadata(), &RefreshToken::new("r&t=+ "), context).unwrap();
@@ -23,7 +23,7 @@ fn a_refresh_names_its_token_and_nothing_more() {
 }
 
 #[test]
-fn a_lifetime_is_read_however_providers_write_it() {
+fn expires_in_may_be_a_number_or_a_string() {
     for (value, expected) in [
         (json!(3600), Some(3600)),
         (json!("3600"), Some(3600)),
@@ -47,7 +47,7 @@ fn a_lifetime_is_read_however_providers_write_it() {
 }
 
 #[test]
-fn tokens_are_text_or_not_there() {
+fn optional_tokens_are_strings_or_absent() {
     let body = |id_token: Value, refresh_token: Value| json!({ "access_token": "a", "token_type": "bearer", "id_token": id_token, "refresh_token": refresh_token });
     let none = read(&body(Value::Null, Value::Null)).unwrap();
     assert!(none.id_token.is_none() && none.refresh_token.is_none());
@@ -61,7 +61,7 @@ fn tokens_are_text_or_not_there() {
 }
 
 #[test]
-fn a_token_that_must_be_there_must_not_be_empty() {
+fn a_required_member_of_a_token_response_must_not_be_empty() {
     let body = |name: &str| {
         let mut body = json!({ "access_token": "a", "token_type": "bearer" });
         body[name] = json!("");
@@ -114,7 +114,7 @@ fn a_refusal_is_logged_with_its_description() {
 }
 
 #[test]
-fn a_server_with_its_own_way_of_oauth_is_understood_and_no_more() {
+fn lenient_token_responses_are_read_and_malformed_ones_refused() {
     let read = |status, body: &str| {
         let response = CalloutResponse::new(status, body.as_bytes().to_vec());
         TokenResponse::read_leniently(Ok(response), TokenType::Bearer).map(|tokens| {

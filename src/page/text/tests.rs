@@ -27,7 +27,7 @@ fn snake_case(name: &str) -> String {
 }
 
 #[test]
-fn each_language_has_each_text_in_its_own_words() {
+fn each_language_has_every_text() {
     let names: Vec<_> = NAMES.iter().map(|name| snake_case(name)).collect();
     for (language, file) in FILES {
         let lines: Vec<_> = file.lines().map(|line| line.split_once(" = ").unwrap()).collect();
@@ -43,7 +43,7 @@ fn each_language_has_each_text_in_its_own_words() {
 
 /// A text that was forgotten would be the English one. These are spelled alike.
 #[test]
-fn no_text_is_left_in_english() {
+fn every_text_is_translated() {
     let english: Vec<_> = FILES[0].1.lines().collect();
     for (language, file) in &FILES[1..] {
         for line in file.lines().filter(|line| english.contains(line)) {
@@ -53,7 +53,7 @@ fn no_text_is_left_in_english() {
 }
 
 #[test]
-fn sentences_end_as_the_language_ends_them() {
+fn translated_texts_end_with_the_same_punctuation() {
     for (language, file) in FILES {
         let english = FILES[0].1.lines().map(|line| line.chars().next_back());
         for (line, english) in file.lines().zip(english) {
@@ -108,7 +108,7 @@ fn a_browser_gets_the_language_that_it_prefers() {
 }
 
 #[test]
-fn sentences_follow_each_other_as_the_language_writes_them() {
+fn sentences_are_joined_with_a_space_or_none_by_language() {
     let texts = [Text::NotJustNow, Text::TryAgainSoon];
     assert_eq!(Language::En.sentences(&texts), "It could not sign you in just now. Please try again in a few seconds.");
     assert_eq!(Language::Zh.unpacked(&unpack), Language::Zh);

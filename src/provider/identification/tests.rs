@@ -70,7 +70,7 @@ fn claim(identity: &Identity, name: &str) -> Option<Value> {
 }
 
 #[test]
-fn an_api_identifies_the_user_with_a_call_for_each_question() {
+fn github_is_called_once_for_each_needed_endpoint() {
     let user = json!({ "id": 7, "login": "alice", "email": "unverified@example.com" });
     let (paths, identity, granted) = follow(&github(), std::slice::from_ref(&user));
     assert_eq!((paths, identity.subject()), (vec!["/user".to_owned()], "7"));
@@ -88,7 +88,7 @@ fn an_api_identifies_the_user_with_a_call_for_each_question() {
 }
 
 #[test]
-fn a_failed_call_identifies_nobody() {
+fn a_failed_call_identifies_no_user() {
     let provider = github();
     let identification = provider.identification(ok(&tokens())).unwrap();
     let Step::Call(call) = identification.next(&provider, provider.configured_metadata().unwrap()) else { panic!() };
@@ -97,7 +97,7 @@ fn a_failed_call_identifies_nobody() {
 }
 
 #[test]
-fn openid_connect_wants_an_id_token_and_verifies_it_first() {
+fn openid_connect_requires_an_id_token_and_verifies_it_first() {
     let provider = provider(Protocol::Oidc(Box::new(openid_provider())));
     let none = provider.identification(ok(&tokens())).unwrap_err();
     assert_eq!(none, TokenEndpointError::Malformed("id_token"));

@@ -55,7 +55,7 @@ fn claim(userinfo: &Userinfo, name: &str) -> Option<Value> {
 }
 
 #[test]
-fn the_subject_is_text_or_a_whole_number_where_the_operator_says() {
+fn the_mapped_subject_is_a_string_or_an_integer() {
     for (claims, body, expected) in [
         (&[][..], json!({ "sub": "alice" }), Some("alice")),
         (&[("sub", "id")], json!({ "id": 7, "sub": "mallory" }), Some("7")),
@@ -88,7 +88,7 @@ fn the_subject_is_text_or_a_whole_number_where_the_operator_says() {
 }
 
 #[test]
-fn members_are_claims_under_their_own_names_or_where_a_pointer_leads() {
+fn response_members_become_claims_by_name_or_json_pointer() {
     let body = json!({
         "id": "1", "name": "Alice", "mail": "alice@example.com", "picture": { "data": { "url": "https://p.example/1" } },
     });
@@ -105,7 +105,7 @@ fn members_are_claims_under_their_own_names_or_where_a_pointer_leads() {
 }
 
 #[test]
-fn a_mapped_address_has_no_proof_of_the_one_it_replaces_and_no_substitute() {
+fn a_mapped_email_does_not_inherit_email_verified() {
     let body = json!({ "sub": "a", "email": "a@example.com", "email_verified": true, "mail": "b@example.com" });
     let (_, userinfo) = ask(questions(&[("email", "mail")]), std::slice::from_ref(&body)).unwrap();
     assert_eq!((claim(&userinfo, "email"), claim(&userinfo, "email_verified")), (Some(json!("b@example.com")), None));
@@ -116,7 +116,7 @@ fn a_mapped_address_has_no_proof_of_the_one_it_replaces_and_no_substitute() {
 }
 
 #[test]
-fn the_operator_may_say_that_addresses_are_verified_and_the_server_that_one_is_not() {
+fn email_is_verified_applies_unless_the_server_says_false() {
     let with = |body: Value| {
         let questions = Questions { email_is_verified: true, ..questions(&[]) };
         claim(&ask(questions, &[body]).unwrap().1, "email_verified")
@@ -128,7 +128,7 @@ fn the_operator_may_say_that_addresses_are_verified_and_the_server_that_one_is_n
 }
 
 #[test]
-fn further_endpoints_add_claims_and_an_address_keeps_no_proof_of_another() {
+fn further_endpoints_add_claims_and_replace_email_verified() {
     let emails = Question {
         endpoint: Endpoint::parse("https://api.example.com/emails", PlainHttp::Never).unwrap(),
         select: vec![("primary".to_owned(), json!(true)), ("rank".to_owned(), json!(1))],
@@ -165,7 +165,7 @@ fn further_endpoints_add_claims_and_an_address_keeps_no_proof_of_another() {
 }
 
 #[test]
-fn the_access_token_goes_where_the_server_takes_it() {
+fn the_access_token_is_sent_in_the_header_or_the_query() {
     let body = json!({ "sub": "a" });
     let (requests, _) = ask(questions(&[]), std::slice::from_ref(&body)).unwrap();
     assert_eq!(requests[0].path, "/me?fields=id,name");
@@ -176,7 +176,7 @@ fn the_access_token_goes_where_the_server_takes_it() {
 }
 
 #[test]
-fn an_answer_that_is_none_identifies_nobody() {
+fn an_invalid_user_response_identifies_no_user() {
     let read = |status: u16, body: &str| {
         let inquiry = Rc::new(questions(&[])).about(AccessToken::new("a"));
         let response = CalloutResponse::new(status, body.as_bytes().to_vec());
@@ -197,7 +197,7 @@ fn an_answer_that_is_none_identifies_nobody() {
 }
 
 #[test]
-fn the_digest_names_what_is_read() {
+fn the_questions_digest_changes_with_the_questions() {
     let of = |questions: Questions| *OAuth2::new(testing::metadata(), questions).questions_digest();
     let base = of(questions(&[("a", "b")]));
     assert_eq!(base, of(questions(&[("a", "b")])));

@@ -188,7 +188,7 @@ fn an_unusual_path_is_not_ambiguous() {
 }
 
 #[test]
-fn a_path_has_a_limit() {
+fn a_path_has_a_maximum_length() {
     let longest = format!("/{}", "a".repeat(MAX_PATH - 1));
     assert!(Path::of_target(longest.as_bytes()).is_ok());
     assert!(Path::of_target(format!("{longest}?{longest}").as_bytes()).is_ok(), "the query does not count");
@@ -196,7 +196,7 @@ fn a_path_has_a_limit() {
 }
 
 #[test]
-fn a_path_is_read_as_spelled_normalised_and_decoded() {
+fn a_path_has_its_raw_normalised_and_decoded_readings() {
     let cases: [(&str, &[&str]); 4] = [
         ("/", &["/"]),
         ("/a/b?%20", &["/a/b"]),
@@ -210,7 +210,7 @@ fn a_path_is_read_as_spelled_normalised_and_decoded() {
 }
 
 #[test]
-fn the_fast_check_agrees_with_the_thorough_one() {
+fn the_fast_path_check_agrees_with_the_full_reading() {
     let mut paths = vec![Vec::new()];
     for length in 0..6 {
         let longer = |path: &Vec<u8>| b"/.%a;\x80".map(|byte| [path.as_slice(), &[byte]].concat());

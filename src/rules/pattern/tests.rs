@@ -287,7 +287,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
-    fn a_glob_agrees_with_its_definition(
+    fn a_glob_matches_like_its_reference_implementation(
         pattern in proptest::collection::vec("[ab*]{1,3}|\\*\\*", 1..5).prop_map(joined),
         path in proptest::collection::vec("[ab]{1,3}", 1..6).prop_map(joined),
         slash in any::<bool>(),

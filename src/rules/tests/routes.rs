@@ -24,7 +24,7 @@ fn locked(rule: Rule) -> Rule {
 }
 
 #[test]
-fn the_policy_of_a_route_takes_the_place_of_rules_and_of_the_default() {
+fn a_route_policy_replaces_the_rules_and_the_default() {
     let admins = allowing("admins", glob("/admin/*", Access::Required));
     let rules = vec![glob("/public/*", Access::Public), glob("/closed/*", Access::Deny), admins];
     let rules = Rules::new(rules).with_policies(policies());
@@ -47,7 +47,7 @@ fn the_policy_of_a_route_takes_the_place_of_rules_and_of_the_default() {
 }
 
 #[test]
-fn a_locked_rule_that_decides_holds_beside_the_policy() {
+fn a_locked_rule_applies_in_addition_to_the_route_policy() {
     let staff = locked(allowing("staff", glob("/admin/*", Access::Required)));
     let rules = vec![
         glob("/admin/health", Access::Public),
@@ -140,7 +140,7 @@ fn a_route_without_a_known_policy_is_refused() {
 }
 
 #[test]
-fn metadata_is_one_name_and_nothing_else() {
+fn route_metadata_is_exactly_one_policy_name() {
     let read = |members: &[(&str, &[u8])]| RouteMetadata::read(&Request::new(members.iter().copied()));
     assert_eq!(read(&[("policy", b"open")]), RouteMetadata::Policy("open".to_owned()));
     let odd: [&[(&str, &[u8])]; 6] = [

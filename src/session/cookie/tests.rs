@@ -138,7 +138,7 @@ fn cookie_line() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn after_stripping_ours_are_gone_and_the_others_as_before(line in cookie_line()) {
+    fn stripping_removes_the_filters_cookies_and_keeps_the_others(line in cookie_line()) {
         let others = |line: &[u8]| -> Vec<(Vec<u8>, Vec<u8>)> {
             pairs(std::iter::once(line))
                 .filter(|(name, _)| *name != OURS.as_bytes())
@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cookie_is_found_where_it_stands_among_all(line in cookie_line(), name in prop_oneof![Just(OURS), Just("a"), Just("")]) {
+    fn find_returns_the_cookie_that_pairs_lists(line in cookie_line(), name in prop_oneof![Just(OURS), Just("a"), Just("")]) {
         let line = || std::iter::once(line.as_slice());
         let values: Vec<_> = pairs(line()).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value).collect();
         let expected = match values[..] {

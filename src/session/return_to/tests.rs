@@ -197,7 +197,7 @@ fn leads_to_a_listed_place(text: &str) -> Result<(), String> {
 }
 
 #[test]
-fn a_listed_url_is_a_target_and_nothing_beside_it() {
+fn only_listed_urls_are_return_targets() {
     for (asked, location) in [
         ("myapp://signed-in", "myapp://signed-in"),
         ("MYAPP://signed-in", "myapp://signed-in"),
@@ -326,7 +326,7 @@ proptest! {
     }
 
     #[test]
-    fn hostile_targets_beside_listed_ones_are_none(
+    fn hostile_variants_of_listed_targets_are_refused(
         start in prop::sample::select(vec!["", "https:", "https://www.example.com", "myapp://signed-in", "com.example.app://back"]),
         rest in hostile(),
         skip in 0_usize..2,
@@ -335,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn no_browser_arrives_at_a_reserved_path(target in hostile()) {
+    fn no_return_target_is_a_reserved_path(target in hostile()) {
         let location = ReturnTo::parse(&target, "/oauth2").location(&origin());
         let path = Url::parse(&location).unwrap().path().to_owned();
         prop_assert!(path != "/oauth2" && !path.starts_with("/oauth2/"), "{}", location);
@@ -343,7 +343,7 @@ proptest! {
 }
 
 #[test]
-fn a_url_of_another_origin_is_a_target_by_the_rules_for_paths() {
+fn a_return_url_of_another_configured_origin_follows_the_path_rules() {
     let shop = Origin::parse("https://shop.example.com").unwrap();
     let origins = Origins::new(origin(), std::iter::once(shop), Vec::new(), None);
     for (asked, location, first_page) in [

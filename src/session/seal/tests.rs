@@ -196,7 +196,7 @@ fn no_sealed_text_has_two_dashes_or_dots_in_a_row() {
 }
 
 #[test]
-fn a_seal_has_the_current_and_the_earlier_spelling_and_no_third() {
+fn a_seal_opens_only_in_its_current_and_earlier_encoding() {
     let (sealer, platform) = (sealer(&[KEY_A], ""), TestPlatform::default());
     for _ in 0..100 {
         let sealed = sealer.seal(Purpose::Session, "s", b"alice", &platform).unwrap();
@@ -267,7 +267,7 @@ fn a_shared_document_may_be_large_but_not_too_large() {
 }
 
 #[test]
-fn contexts_of_different_parts_differ() {
+fn seal_contexts_of_different_parts_differ() {
     let contexts: HashSet<_> =
         [vec!["ab", "c"], vec!["a", "bc"], vec!["abc"], vec!["abc", ""], vec!["", "abc"], vec!["2:ab,1:c,"], vec![]]
             .into_iter()
@@ -286,7 +286,7 @@ proptest! {
     }
 
     #[test]
-    fn no_other_bytes_open(sealed in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_do_not_open(sealed in proptest::collection::vec(any::<u8>(), 0..200)) {
         let sealer = sealer(&[KEY_A], "");
         let mut ours = vec![VERSION];
         ours.extend_from_slice(&sealer.inner.sealing.id);

@@ -4,7 +4,7 @@ use super::*;
 use crate::platform::testing::TestPlatform;
 
 #[test]
-fn claims_come_back_compressed_or_not() {
+fn claims_round_trip_with_and_without_compression() {
     let groups: Vec<String> = (0..400).map(|group| format!("/departments/engineering/team-{group:03}")).collect();
     for (claims, is_compressed) in [
         (json!({}), false),
@@ -38,7 +38,7 @@ fn malformed_bytes_are_no_session() {
 }
 
 #[test]
-fn the_claims_of_the_app_come_back() {
+fn the_claims_of_the_app_round_trip() {
     let session = crate::session::tests::session_of_app(json!({ "plan": "pro", "seats": vec!["seat"; 200] }));
     let again = decode(&encode(&session, &TestPlatform::default()), &TestPlatform::default()).unwrap();
     assert_eq!(again.app_claims, session.app_claims);

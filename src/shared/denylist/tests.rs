@@ -12,7 +12,7 @@ fn entry(number: u8) -> Entry {
 
 /// The bytes of the first release: while it is replaced, its workers use the same lists.
 #[test]
-fn the_layout_is_that_of_the_first_release() {
+fn the_denylist_layout_is_that_of_the_first_release() {
     let entries = Entries { last: 9, list: vec![entry(1), entry(2)] };
     let moments =
         |number: u8| [[4, 3, 2, 1, 0, 0, 0, 0], [number, 0, 0, 0, 0, 0, 0, 0], [8, 7, 6, 5, 0, 0, 0, 0]].concat();
@@ -25,7 +25,7 @@ fn the_layout_is_that_of_the_first_release() {
 }
 
 #[test]
-fn a_list_that_was_cut_has_the_entries_that_are_whole() {
+fn a_truncated_denylist_keeps_its_complete_entries() {
     let bytes = Entries { last: 9, list: vec![entry(1), entry(2)] }.write(2);
     for end in 0..bytes.len() {
         let expected = end.saturating_sub(8) / ENTRY;

@@ -41,7 +41,7 @@ fn failed() -> Outcome {
 }
 
 #[test]
-fn of_two_places_the_one_goes_that_was_written_longer_ago() {
+fn the_older_of_two_renewal_slots_is_replaced() {
     let process = Process::new();
     for (second, name) in [1, 2, 3].into_iter().enumerate() {
         assert!(matches!(process.finds(named(name)), Found::Nothing));
@@ -57,7 +57,7 @@ fn of_two_places_the_one_goes_that_was_written_longer_ago() {
 }
 
 #[test]
-fn a_lease_that_somebody_holds_is_not_taken_away() {
+fn a_held_lease_is_not_replaced() {
     let lease = Outcome::Leased(UnixTime::from_secs(NOW + 10));
     let process = Process::new();
     process.leaves(named(1), &lease, 0);
@@ -69,7 +69,7 @@ fn a_lease_that_somebody_holds_is_not_taken_away() {
 }
 
 #[test]
-fn sessions_that_are_renewed_at_the_same_time_do_not_meet() {
+fn concurrent_renewals_of_many_sessions_do_not_collide() {
     let process = Process::new();
     let sessions: Vec<_> = (0..100_u8).map(|number| crate::digest::half_digest("test", &[&[number]])).collect();
     sessions.iter().for_each(|digest| process.leaves(*digest, &failed(), 0));
@@ -77,7 +77,7 @@ fn sessions_that_are_renewed_at_the_same_time_do_not_meet() {
 }
 
 #[test]
-fn workers_of_the_first_release_and_of_this_one_see_each_others_leases() {
+fn leases_are_compatible_with_the_first_release() {
     let process = Process::new();
     let Outcomes { sealer, .. } = &process.outcomes;
     let until = UnixTime::from_secs(NOW + 10);

@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn every_target_holds_on_its_corpus() {
+    fn every_fuzz_target_passes_on_its_corpus() {
         for (name, files) in corpus() {
             let run = target(&name).unwrap_or_else(|| panic!("a corpus for {name}, which is no target"));
             for file in files {
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn every_target_has_a_small_corpus() {
+    fn every_fuzz_target_has_a_small_corpus() {
         let corpus: Vec<_> = corpus().collect();
         for (name, _) in targets::ALL {
             let (_, files) =

@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_every_header_line_and_every_byte() {
+    fn requests_and_responses_keep_every_header_line_and_byte() {
         let (request, response) = exchange(
             b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\nCookie: b=\xff\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nX: \xfe\r\nx: 2\r\ncontent-length: 2\r\n\r\nok",
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_breaks_off_is_an_error() {
+    fn a_truncated_response_is_an_error() {
         let (_, response) = exchange(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
         assert!(response.is_err());
     }

@@ -102,7 +102,7 @@ fn read(issuer: &Issuer, compact: &str) -> (Value, Value, bool) {
 }
 
 #[test]
-fn signs_in_at_once_and_signs_what_its_keys_verify() {
+fn the_test_issuer_signs_in_at_once_and_its_tokens_verify() {
     let issuer = Issuer::start();
     let (header, claims, valid) = id_token(&issuer);
     assert!(valid);
@@ -113,7 +113,7 @@ fn signs_in_at_once_and_signs_what_its_keys_verify() {
 }
 
 #[test]
-fn gives_programs_tokens_and_changes_their_key_with_or_without_the_old_one() {
+fn the_test_issuer_issues_access_tokens_and_rotates_their_key() {
     let issuer = Issuer::start();
     let first = issuer.access_token("https://api.example.com", |_| {});
     let kid = |token: &str| -> Value {
@@ -134,7 +134,7 @@ fn gives_programs_tokens_and_changes_their_key_with_or_without_the_old_one() {
 }
 
 #[test]
-fn refuses_a_code_that_does_not_belong() {
+fn the_test_issuer_refuses_a_mismatched_or_used_code() {
     let issuer = Issuer::start();
     let other: fn(&mut Vec<(&str, &str)>) = |form| form[3].1 = "another-verifier-of-forty-three-characters-or-so";
     assert_eq!(redeem(&issuer, &code(&issuer), other).status, 400);
@@ -146,7 +146,7 @@ fn refuses_a_code_that_does_not_belong() {
 }
 
 #[test]
-fn spoils_id_tokens_on_request() {
+fn the_test_issuer_issues_faulty_id_tokens_on_request() {
     let issuer = Issuer::start();
     let faults: [(Spoil, bool); 6] = [
         (|token| token.signing = Signing::Unpublished, false),
@@ -164,7 +164,7 @@ fn spoils_id_tokens_on_request() {
 }
 
 #[test]
-fn spoils_answers_on_request_and_goes_down_and_up() {
+fn the_test_issuer_sends_faulty_responses_and_stops_on_request() {
     let mut issuer = Issuer::start();
     let discovery = "GET /.well-known/openid-configuration HTTP/1.1\r\n\r\n";
     let spoilt = |answer| {

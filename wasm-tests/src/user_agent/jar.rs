@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_a_browser_refuses() {
+    fn the_jar_refuses_the_cookies_that_a_browser_refuses() {
         let long = format!("a={}", "x".repeat(4096));
         let cases = [
             ("a=1", None),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn secure_cookies_over_plain_http_stay_on_this_machine() {
+    fn secure_cookies_over_plain_http_are_accepted_only_on_localhost() {
         let mut jar = Jar::default();
         jar.take("app.example.com", "/", b"a=1; Secure");
         jar.take("app.localhost", "/", b"a=1; Secure");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_of_a_domain_goes_to_its_hosts_beside_theirs() {
+    fn a_domain_cookie_is_sent_to_its_hosts_with_their_own() {
         let mut jar = Jar::default();
         for (host, line) in [
             ("one.app.localhost", "a=1; Domain=app.localhost"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_of_an_hour_is_gone_after_an_hour() {
+    fn a_cookie_expires_after_its_max_age() {
         let mut jar = taken(&["a=1; Max-Age=3600", "b=2"]);
         jar.age(3599);
         assert_eq!(jar.cookies().len(), 2);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn sends_longer_paths_first_and_only_where_they_belong() {
+    fn the_jar_sends_matching_cookies_with_longer_paths_first() {
         let jar = taken(&["a=1; Path=/", "b=2; Path=/dir", "c=3; Path=/other", "d=4; Path=/", "a=5; Path=/"]);
         let header = |host, path| jar.header(host, path).map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(header(HOST, "/dir/x").as_deref(), Some("b=2; a=5; d=4"));

@@ -256,7 +256,7 @@ mod tests {
     use crate::{issuer::Issuer, process::until, upstream::Upstream};
 
     #[test]
-    fn sends_its_cookies_and_lets_the_app_see_every_byte() {
+    fn the_user_agent_sends_its_cookies_and_headers_unchanged() {
         let app = Upstream::start();
         let browser = UserAgent::default();
         let url = format!("http://127.0.0.1:{}/page", app.port());
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_at_once_share_one_set_of_cookies_and_keep_what_comes_last() {
+    fn concurrent_requests_send_the_same_cookies_and_the_last_response_wins() {
         let app = Upstream::start();
         let browser = UserAgent::default();
         let url = |query: &str| format!("http://127.0.0.1:{}/page?{query}", app.port());
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_in_several_cookies_is_told_from_a_pending_sign_in() {
+    fn session_cookies_are_distinguished_from_pending_sign_ins() {
         let browser = UserAgent::default();
         for name in ["__Host-vestibule", "__Host-vestibule-1", "__Host-vestibule-p-abc", "other"] {
             browser.jar().take("127.0.0.1", "/", format!("{name}=x; Secure; Path=/").as_bytes());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_redirects_to_their_end() {
+    fn the_user_agent_follows_redirects_to_the_end() {
         let app = Upstream::start();
         let issuer = Issuer::start();
         let back = format!("http://127.0.0.1:{}/cb", app.port());

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_token_may_go_back_to_where_it_came_from_and_nowhere_else() {
+    fn an_id_token_may_appear_only_in_a_url_of_its_issuer() {
         let issuer = Issuer::start();
         let secrets = ["h.p.s".to_owned()];
         let end = format!("{}{}", issuer.url(), Endpoint::EndSession.path());

@@ -105,7 +105,7 @@ mod tests {
     use super::of_search;
 
     #[test]
-    fn a_search_becomes_a_condition_on_the_whole_path() {
+    fn an_unanchored_regex_is_converted_to_match_the_whole_path() {
         for (expression, field, value) in [
             ("^/healthz$", "path", "/healthz"),
             (r"^/robots\.txt$", "path", "/robots.txt"),

@@ -134,7 +134,7 @@ fn of_provider(config: &Config) -> Option<&Conditions> {
 /// `providers/github.go`: `checkRestrictions` lets a listed user skip the organisation and the team, and refuses others where no
 /// organisation and no repository is given; `Authorize` asks for `allowed_groups` in any case.
 #[test]
-fn github_admits_nobody_more() {
+fn a_converted_github_configuration_admits_no_additional_users() {
     let table = "
         ANY;                                                                        | admin member listed stranger | =
         email_domains = ['other.example']                                           | listed                       | =
@@ -168,7 +168,7 @@ fn github_admits_nobody_more() {
 /// `providers/oidc.go` refuses users without an address, and those whose address is said not to be verified;
 /// `providers/provider_data.go`: `user_id_claim` is a name of `oidc_email_claim`; `allowed_roles` is for keycloak-oidc.
 #[test]
-fn openid_connect_admits_nobody_more() {
+fn a_converted_oidc_configuration_admits_no_additional_users() {
     let table = "
         ANY;                              | staff editor client below foreign mapped unsaid | staff editor client below foreign mapped
         ANY; insecure_oidc_allow_unverified_email = true | staff editor client below foreign mapped unsaid unverified | staff editor client below foreign mapped
@@ -209,7 +209,7 @@ fn openid_connect_admits_nobody_more() {
 /// `providers/keycloak_oidc.go`: a group or a role is enough, and `keycloak_groups` are not asked for; `providers/keycloak.go`:
 /// `keycloak_groups` take the place of `allowed_groups`.
 #[test]
-fn keycloak_admits_nobody_more() {
+fn a_converted_keycloak_configuration_admits_no_additional_users() {
     let table = "
         ANY; allowed_groups = ['staff']; allowed_roles = ['editor'] | staff editor below foreign unsaid | staff editor below foreign
         ANY; allowed_groups = ['role:editor']                       | editor | =
@@ -231,7 +231,7 @@ fn keycloak_admits_nobody_more() {
 
 /// `providers/gitlab.go` asks for a verified address; `gitlab_groups` and `gitlab_projects` take the place of `allowed_groups`.
 #[test]
-fn gitlab_and_google_admit_nobody_more() {
+fn converted_gitlab_and_google_configurations_admit_no_additional_users() {
     let table = "
         ANY;                                                        | staff editor client below foreign mapped | =
         ANY; gitlab_groups = ['staff']                              | staff below foreign                      | =
@@ -258,7 +258,7 @@ fn gitlab_and_google_admit_nobody_more() {
 
 /// `providers/ms_entra_id.go`: the tenant, beside groups and the address.
 #[test]
-fn entra_and_facebook_admit_nobody_more() {
+fn converted_entra_and_facebook_configurations_admit_no_additional_users() {
     let table = "
         ANY;                                                              | staff editor client below foreign mapped unsaid | closed
         email_domains = ['example.com']; entra_id_allowed_tenants = ['t'] | staff | =
@@ -286,7 +286,7 @@ fn entra_and_facebook_admit_nobody_more() {
 /// `pkg/apis/middleware/session.go`: a token of a further issuer has its `groups` and `email`, or `sub` in its place, and is refused where
 /// `email_verified` is false. Nothing of the provider is asked.
 #[test]
-fn bearer_tokens_are_taken_of_nobody_more() {
+fn a_converted_configuration_accepts_no_additional_bearer_tokens() {
     let with = "skip_jwt_bearer_tokens = true; extra_jwt_issuers = ['https://machines.example.com=api'];";
     let rows = |table: &str| table.replace("TOKENS", with);
     let table = "
@@ -320,7 +320,7 @@ fn of_machines(config: &Config) -> Option<&Conditions> {
 
 /// An audience of the provider itself is taken where oauth2-proxy asks its tokens for the same, and of the right provider.
 #[test]
-fn audiences_are_those_of_the_issuer_that_is_named() {
+fn extra_jwt_issuers_add_audiences_only_to_the_provider_they_name() {
     let tokens = |issuer: &str| {
         format!("email_domains = ['*']\nskip_jwt_bearer_tokens = true\nextra_jwt_issuers = ['{issuer}=api=1']\n")
     };
@@ -347,7 +347,7 @@ fn audiences_are_those_of_the_issuer_that_is_named() {
 
 /// `oauthproxy.go`, `IsAllowedRequest`: what passes without a sign-in.
 #[test]
-fn no_more_requests_pass_without_a_sign_in() {
+fn a_converted_configuration_opens_no_additional_paths() {
     for (options, request, there, here) in [
         ("skip_auth_routes = ['GET=^/public/']", "GET /public/a", true, true),
         ("skip_auth_routes = ['GET=^/public/']", "POST /public/a", false, false),
@@ -383,7 +383,7 @@ fn no_more_requests_pass_without_a_sign_in() {
 
 /// A preflight has no credentials, so oauth2-proxy refuses it without `skip_auth_preflight`.
 #[test]
-fn preflights_pass_where_they_did() {
+fn a_conversion_admits_preflights_only_with_skip_auth_preflight() {
     for (option, here) in [("", false), ("skip_auth_preflight = false", false), ("skip_auth_preflight = true", true)] {
         let config = config(&conversion("oidc", &format!("email_domains = ['*']\n{option}"))).unwrap();
         let lines = [
@@ -400,7 +400,7 @@ fn preflights_pass_where_they_did() {
 
 /// Options that are not in the files that were read, or are there twice.
 #[test]
-fn what_was_not_read_closes_the_app() {
+fn options_outside_of_the_given_files_close_the_app() {
     let cfg = conversion_text("email_domains = ['*']");
     let pod = |containers: &str| format!("kind: Pod\nspec:\n  containers:\n{containers}");
     let twice = "  - {args: [--allowed-group=a]}\n  - {args: [--allowed-group=b]}\n";
@@ -433,7 +433,7 @@ fn what_was_not_read_closes_the_app() {
 
 /// The restriction may be what the filter does not take.
 #[test]
-fn a_document_that_the_filter_does_not_take_is_closed() {
+fn a_restriction_that_the_filter_cannot_express_closes_the_app() {
     for option in ["email_domains = ['*example.com']", "email_domains = ['*']\nallowed_groups = ['a*']"] {
         let Conversion { document, is_complete, .. } = conversion("oidc", option);
         assert!(!is_complete && document.starts_with("# NOT COMPLETE"), "{document}");

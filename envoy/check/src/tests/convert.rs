@@ -36,7 +36,7 @@ const OIDC: &str = "provider = 'oidc'\noidc_issuer_url = 'https://login.example.
                     cookie_secret = 'hidden'\nredirect_url = 'https://app.example.com/oauth2/callback'\n";
 
 #[test]
-fn each_configuration_becomes_a_document_that_the_filter_takes() {
+fn each_oauth2_proxy_configuration_becomes_a_valid_document() {
     for (name, files, is_complete) in CASES {
         let conversion = converted(files);
         let seen = format!("{}---\n{}", conversion.document, conversion.notes);
@@ -55,7 +55,7 @@ fn each_configuration_becomes_a_document_that_the_filter_takes() {
 }
 
 #[test]
-fn a_restriction_is_expressed_or_the_app_is_closed() {
+fn an_access_restriction_is_converted_or_the_app_is_closed() {
     let everybody = "email_domains = ['*']\n";
     for (options, restriction) in [
         ("email_domains = ['example.com']", Some("allowed_domains: [example.com]")),
@@ -108,7 +108,7 @@ fn a_restriction_is_expressed_or_the_app_is_closed() {
 
 /// Nothing is left out in silence: an option is in the document, or a note names it with its line.
 #[test]
-fn an_option_that_is_unknown_or_protects_is_told_with_its_line() {
+fn an_option_that_is_not_converted_is_reported_with_its_line() {
     for option in [
         "skip_auth_routes = ['!=^/a']",
         "signature_key = 'a'",
@@ -124,7 +124,7 @@ fn an_option_that_is_unknown_or_protects_is_told_with_its_line() {
 }
 
 #[test]
-fn flags_win_over_variables_and_these_over_files() {
+fn flags_override_variables_and_variables_override_files() {
     let cfg = format!("{OIDC}email_domains = ['file.example']\n");
     let files = [
         ("a.flags", "--email-domain=flag.example\n--email-domain=other.example"),
@@ -137,7 +137,7 @@ fn flags_win_over_variables_and_these_over_files() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_with_its_line() {
+fn an_unreadable_option_is_reported_with_its_line() {
     let said = |name: &str, text: &str| convert(&[(name, text)], &ConvertOptions::default()).unwrap_err().to_string();
     assert!(
         said("a.cfg", "client_id = 'a'\nx = {\n").starts_with("a.cfg:2: "),
@@ -156,7 +156,7 @@ fn what_cannot_be_read_is_named_with_its_line() {
 
 /// Without an option, what oauth2-proxy does without it; with one that is wrong, what the filter does without a setting.
 #[test]
-fn the_lifetime_of_sessions_is_that_of_the_cookie() {
+fn the_session_lifetime_is_converted_from_cookie_expire() {
     for (option, lifetime, is_complete) in [
         ("", Some(604_800), true),
         ("cookie_expire = '90m'", Some(5400), true),
@@ -174,7 +174,7 @@ fn the_lifetime_of_sessions_is_that_of_the_cookie() {
 }
 
 #[test]
-fn the_address_of_the_app_comes_from_the_callback_or_the_call() {
+fn the_external_url_comes_from_redirect_url_or_the_command_line() {
     let text = OIDC.replace("redirect_url = 'https://app.example.com/oauth2/callback'\n", "email_domains = ['*']\n");
     let without = of(&text);
     assert!(!without.is_complete && without.notes.contains("give it with --external-url"), "{}", without.notes);
@@ -188,7 +188,7 @@ fn the_address_of_the_app_comes_from_the_callback_or_the_call() {
 }
 
 #[test]
-fn the_page_on_migrating_shows_what_is_printed() {
+fn the_migration_page_shows_the_output_of_the_converter() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/migrating.md")).unwrap();
     let block = |language: &str| {
         let (_, rest) = page.split_once(&format!("```{language}\n")).unwrap();
@@ -202,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_text_ends_the_program(name in "(a.cfg|a.yaml|a.flags)", lines in prop::collection::vec(
+    fn arbitrary_options_are_converted_without_a_panic(name in "(a.cfg|a.yaml|a.flags)", lines in prop::collection::vec(
         "(--|OAUTH2_PROXY_|- |)(email[-_]domains?|skip-auth-routes?|cookie_expire|providers?|args|cookie_samesite|oidc_issuer_url)( = |=|: |)\\PC{0,12}", 0..6,
     )) {
         let text = lines.join("\n");
@@ -211,7 +211,7 @@ proptest! {
 
     /// Whatever paths are opened, the last rule asks for a session, and the filter takes the document.
     #[test]
-    fn any_expression_gives_a_document_that_the_filter_takes(expression in "[\\^]?/[a-z|()\\[\\].*$\\\\]{0,10}") {
+    fn any_skip_auth_regex_gives_a_valid_document_closed_by_default(expression in "[\\^]?/[a-z|()\\[\\].*$\\\\]{0,10}") {
         let conversion = of(&format!("{OIDC}email_domains = ['*']\nskip_auth_regex = ['{expression}']\n"));
         prop_assert!(without_secrets("a.yaml", &conversion.document).is_valid, "{}", conversion.document);
         let is_closed_at_last = conversion.document.ends_with("- {access: required}\n");

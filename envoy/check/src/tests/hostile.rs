@@ -32,7 +32,7 @@ fn deep_nesting_is_a_fault() {
 }
 
 #[test]
-fn aliases_cannot_multiply_without_end() {
+fn yaml_alias_expansion_is_limited() {
     let mut text = "external_url: x\na0: &a0 lol\n".to_owned();
     for number in 1..30 {
         let aliases = vec![format!("*a{}", number - 1); 10].join(", ");
@@ -48,7 +48,7 @@ fn aliases_cannot_multiply_without_end() {
 }
 
 #[test]
-fn odd_scalars_are_faults() {
+fn unsupported_yaml_scalars_are_faults() {
     for value in [
         "1e999",
         "-1e999",
@@ -76,7 +76,7 @@ fn odd_scalars_are_faults() {
 }
 
 #[test]
-fn nothing_of_a_file_reaches_the_terminal_as_a_command() {
+fn a_report_contains_no_control_characters_of_the_file() {
     for text in [
         "kind: WasmPlugin\nmetadata: {name: \"\\e[2J\\r\\n\"}\nspec: {pluginConfig: {\"\\e]0;x\\a\": 1, external_url: \"\\e[1m\"}}\n".to_owned(),
         ALONE.replace("my-client", "\"\\e[2J\"").replace("name: admins", "name: \"\\e[2J\""),

@@ -3,7 +3,7 @@ use super::{file, report};
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/mistakes.txt");
 
 #[test]
-fn every_mistake_is_named_with_its_place() {
+fn every_mistake_is_reported_with_its_line_and_column() {
     let text = std::fs::read_to_string(HERE).unwrap();
     let mut written = Vec::new();
     for block in text.trim_end().split("\n\n") {

@@ -29,7 +29,7 @@ fn every_sample_is_valid_without_a_warning() {
 }
 
 #[test]
-fn the_report_tells_what_takes_effect() {
+fn the_report_lists_the_effective_settings() {
     let questions = [("GET", "https://app.example.com/admin/users?id=1"), ("POST", "/staff")];
     let questions = questions.map(|(method, url)| Question::read(method, url).unwrap()).to_vec();
     let report = check("alone.yaml", ALONE, &|_| None, &Options { without_secrets: true, questions });
@@ -92,7 +92,7 @@ fn with_json_text(json: &str) -> String {
 }
 
 #[test]
-fn json_in_a_text_has_the_places_of_the_file() {
+fn faults_in_embedded_json_are_reported_at_their_line_of_the_file() {
     let block = "|\n                    {\n                      \"external_url\": \"https://app.example.com\",\n                      \"cluster\": \"idp\",\n                      \"providers\": [{\"isuer\": 1}]\n                    }";
     let report = report("envoy.yaml", &with_json_text(block));
     assert_eq!(
@@ -146,7 +146,7 @@ fn json_files_are_read_with_places() {
 }
 
 #[test]
-fn anchors_merges_and_ignored_keys_are_read_as_their_programs_read_them() {
+fn yaml_anchors_and_merges_are_read_as_kubernetes_and_envoy_read_them() {
     // Kubernetes merges.
     let merged = ALONE.replace(
         "- path: /evaluate/v1/*\n  access: public",
@@ -178,7 +178,7 @@ fn each_configuration_of_a_file_is_reported() {
 }
 
 #[test]
-fn a_list_of_kubernetes_is_its_items() {
+fn each_item_of_a_kubernetes_list_is_checked() {
     let istio = file("istio.yaml");
     let indented: String = istio
         .split("---\n")
@@ -192,7 +192,7 @@ fn a_list_of_kubernetes_is_its_items() {
 }
 
 #[test]
-fn an_envoy_filter_has_a_configuration() {
+fn the_configuration_in_an_istio_envoy_filter_is_checked() {
     let filter = "\
 apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -318,7 +318,7 @@ fn the_command_line_is_read() {
 }
 
 #[test]
-fn the_page_on_checking_shows_what_is_printed() {
+fn the_page_on_checking_shows_the_output_of_the_checker() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/checking.md")).unwrap();
     let blocks: Vec<_> = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let wrong =
@@ -333,7 +333,7 @@ fn the_page_on_checking_shows_what_is_printed() {
 
 /// The commands of this program that the pages show: they are calls that it takes.
 #[test]
-fn the_pages_call_the_program_as_it_wants() {
+fn commands_in_the_pages_are_valid_command_lines() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let pages = std::fs::read_dir(format!("{root}/envoy/docs")).unwrap().map(|entry| entry.unwrap().path());
     let pages = pages

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn its_table_has_each_code_with_its_status_and_no_others() {
+    fn the_troubleshooting_table_lists_each_code_with_its_status() {
         let (_, table) = PAGE.split_once("## All codes").unwrap();
         let lines =
             table.lines().skip_while(|line| !line.starts_with("| [")).take_while(|line| line.starts_with("| ["));

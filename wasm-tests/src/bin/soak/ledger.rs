@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_arrives_with_its_right_only() {
+    fn the_ledger_reports_a_request_with_a_wrong_user() {
         let alice = || Right::User("alice".to_owned());
         let nothing: fn(&Ledger, u64) = |_, _| {};
         assert_eq!(violation(alice(), Some("alice"), nothing), None);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_arrives_after_its_answer_is_a_violation() {
+    fn the_ledger_reports_a_request_that_arrives_after_its_response() {
         let settle: fn(&Ledger, u64) = |ledger, number| assert_eq!(ledger.settle(number), 0);
         assert!(violation(Right::Anyone, None, settle).is_some());
     }

@@ -37,7 +37,7 @@ fn ends_a_session_and_sends_the_browser_back() {
 }
 
 #[test]
-fn the_metadata_says_what_there_is() {
+fn the_metadata_of_the_test_issuer_follows_its_terms() {
     let issuer = Issuer::start();
     let metadata = || parsed(&get(&issuer, Endpoint::Discovery.path()));
     let all = metadata();
@@ -55,7 +55,7 @@ fn the_metadata_says_what_there_is() {
 }
 
 #[test]
-fn logout_tokens_name_the_last_session_unless_told_otherwise() {
+fn a_logout_token_names_the_last_session_by_default() {
     let issuer = Issuer::start();
     let (_, session, _) = id_token(&issuer);
     let (header, claims, valid) = read(&issuer, &issuer.logout_token(|_| {}));

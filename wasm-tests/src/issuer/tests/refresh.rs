@@ -20,7 +20,7 @@ fn claims(issuer: &Issuer, answer: &Value) -> Value {
 }
 
 #[test]
-fn a_refresh_keeps_the_session_and_uses_its_token_up() {
+fn a_refresh_continues_the_session_and_consumes_the_refresh_token() {
     let issuer = Issuer::start();
     let first = sign_in(&issuer, OFFLINE);
     issuer.set_clock(1000);
@@ -45,7 +45,7 @@ fn a_refresh_keeps_the_session_and_uses_its_token_up() {
 }
 
 #[test]
-fn the_terms_say_who_gets_a_refresh_token_and_what_becomes_of_it() {
+fn the_terms_decide_issue_and_rotation_of_refresh_tokens() {
     let issuer = Issuer::start();
     assert_eq!(sign_in(&issuer, "openid").get("refresh_token"), None);
     issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Never);
@@ -64,7 +64,7 @@ fn the_terms_say_who_gets_a_refresh_token_and_what_becomes_of_it() {
 }
 
 #[test]
-fn the_terms_say_what_a_refresh_answers() {
+fn the_terms_decide_the_members_of_a_refresh_response() {
     let issuer = Issuer::start();
     issuer.terms(|terms| {
         terms.rotation = Rotation::Kept;
@@ -93,7 +93,7 @@ fn the_terms_say_what_a_refresh_answers() {
 }
 
 #[test]
-fn new_claims_come_with_a_refresh_and_another_user_does_not() {
+fn a_refresh_returns_new_claims_of_the_same_user() {
     let issuer = Issuer::start();
     let first = sign_in(&issuer, OFFLINE);
     issuer.sign_in_as(json!({"sub": "alice", "groups": ["new"]}));
@@ -104,7 +104,7 @@ fn new_claims_come_with_a_refresh_and_another_user_does_not() {
 }
 
 #[test]
-fn refreshes_alone_can_go_wrong() {
+fn faults_of_refreshes_do_not_affect_sign_ins() {
     let issuer = Issuer::start();
     issuer.misbehave(Fault::RefreshIdToken(|token| token.set("sub", "mallory")));
     issuer.misbehave(Fault::Refresh(Answer::Edited(|body| body["x"] = json!(1))));
@@ -120,7 +120,7 @@ fn refreshes_alone_can_go_wrong() {
 }
 
 #[test]
-fn a_revoked_token_is_worth_nothing() {
+fn a_revoked_refresh_token_is_refused() {
     let issuer = Issuer::start();
     let (one, other) = (sign_in(&issuer, OFFLINE), sign_in(&issuer, OFFLINE));
     let revoke = |token: &str| post(&issuer, "/revoke", &[("token", token), ("token_type_hint", "refresh_token")]);

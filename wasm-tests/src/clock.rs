@@ -13,7 +13,8 @@ use crate::{process::Scratch, tools};
 
 /// A worker ticks every second; the rest is for a busy machine.
 const TICK: Duration = Duration::from_millis(1500);
-/// Where the file has the second at which the clock stands, behind how far it is ahead.
+/// Offset in the clock file of the second at which the clock is stopped; the offset from the machine's clock is before
+/// it.
 const STANDS_AT: u64 = 8;
 
 /// A clock. A clone is the same one, for every Envoy that was started with it.
@@ -55,8 +56,8 @@ impl Clock {
         thread::sleep(TICK);
     }
 
-    /// Lets it stand still until it goes on; it can be set all the same. However slow the machine is, nothing is over before
-    /// the test says so.
+    /// Stops the clock until it is started again; it can still be set. On a slow machine, too, nothing expires before
+    /// the test moves the clock.
     ///
     /// # Panics
     /// If its file cannot be written.

@@ -14,7 +14,8 @@ pub(crate) fn is_our_cookie(name: &str) -> bool {
     name.starts_with(SESSION_COOKIE) || number_of_domain(name).is_some()
 }
 
-/// What the name of a session's cookie of a parent domain has between [`DOMAIN_COOKIE`]'s beginning and the domain.
+/// The part between the beginning of [`DOMAIN_COOKIE`] and the domain in the name of a domain session cookie: the
+/// number of the cookie.
 pub(crate) fn number_of_domain(name: &str) -> Option<&str> {
     let (base, domain) = DOMAIN_COOKIE.split_once('.')?;
     name.strip_prefix(base)?.strip_suffix(domain)?.strip_suffix('.')

@@ -41,7 +41,7 @@ async fn run(address: SocketAddr, request: Request<()>, send: &Outgoing) -> io::
     let mut client = client.ready().await.map_err(io::Error::other)?;
     let connects = request.method() == http::Method::CONNECT;
     if request.extensions().get::<Protocol>().is_some() {
-        // Only the server's settings say whether it takes this.
+        // Extended CONNECT is available only after the server's SETTINGS frame.
         while !client.is_extended_connect_protocol_enabled() {
             time::sleep(Duration::from_millis(1)).await;
         }

@@ -156,7 +156,7 @@ impl Keycloak {
             self.admin("PUT", "/authentication/flows/levels/executions", &execution);
             if provider == "conditional-level-of-authentication" {
                 level += 1;
-                // The second one is asked for each time.
+                // Level 2 is requested at each sign-in (maximum age 0).
                 let age = if level == 1 { "36000" } else { "0" };
                 let config = json!({"loa-condition-level": level.to_string(), "loa-max-age": age});
                 post(&format!("executions/{id}/config"), json!({"alias": format!("level-{level}"), "config": config}));

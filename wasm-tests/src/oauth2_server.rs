@@ -252,7 +252,7 @@ fn user(state: &State) -> Value {
     user
 }
 
-/// What an access token opens.
+/// Responds with a protected resource if the access token is valid.
 fn resource(state: &State, request: &Request, body: Value) -> Vec<u8> {
     let token = if state.dialect.token_in_query {
         single(&request.query(), "access_token").map(str::to_owned)

@@ -50,7 +50,7 @@ impl Upstream {
         Self { seen, gate, server }
     }
 
-    /// Answers what was asked to be held, and holds nothing more.
+    /// Answers the held requests; later requests are answered at once.
     pub fn release(&self) {
         self.gate.open();
     }

@@ -22,7 +22,8 @@ pub fn resident(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The process of this program with this argument. Each runs below a leash, so that it is no child of ours.
+/// The process of this program with this argument. Each program runs below the `leash` process, so it is not a child of
+/// the test process.
 ///
 /// # Panics
 /// If there is none.

@@ -153,7 +153,7 @@ fn a_form_post_response_is_accepted_once_and_from_its_own_browser() {
     // Another browser, which did not begin the sign-in, is sent to sign in itself.
     let stolen = UserAgent::default().get(&sealed);
     assert_eq!((stolen.status, stolen.headers.text("vestibule-code").as_deref()), (302, Some("sign_in_started")));
-    // Nor does a changed one count.
+    // An altered sealed response is refused, too.
     let changed = browser.get(&format!("{sealed}A"));
     assert_eq!((changed.status, changed.headers.text("vestibule-code").as_deref()), (400, Some("callback_malformed")));
     site.app.assert_saw_nothing();

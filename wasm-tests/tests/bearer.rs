@@ -250,7 +250,7 @@ fn bearer_tokens_work_with_grpc_preflights_and_reserved_paths() {
     assert_eq!((refused.status, refused.headers.text("grpc-status").as_deref()), (200, Some("16")), "{refused:?}");
     world.upstream.assert_saw_nothing();
     assert_passes(&world, &grpc(STATIC_TOKEN), "ci");
-    // A preflight has no credentials (Fetch, CORS-preflight): a request with a token is none.
+    // A preflight carries no credentials (Fetch, CORS-preflight), so a request with a token is not a preflight.
     let preflight = Outgoing::new("OPTIONS", "/api/x")
         .header("origin", "http://a.example")
         .header("access-control-request-method", "GET")

@@ -35,7 +35,7 @@ fn keys_change_under_load_and_no_valid_token_is_refused() {
         assert!(response.status == 200, "{what}: {response:?}");
         sent.fetch_add(1, Ordering::Relaxed);
     };
-    // As often as there are old tokens, whatever else goes on.
+    // At least one request for each of the 60 old tokens.
     let load = || {
         let before = sent.load(Ordering::Relaxed);
         until("so many requests", || (sent.load(Ordering::Relaxed) >= before + 60).then_some(()));

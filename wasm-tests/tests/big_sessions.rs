@@ -190,7 +190,7 @@ fn missing_repeated_or_swapped_session_cookies_are_refused() {
     assert_sign_in(&world.send(&visit).expect("an answer"), &world);
     world.upstream.assert_saw_nothing_since(before, "parts");
 
-    // What is no harm: another order of the names, a part too many from a longer session.
+    // The order of the cookies does not matter, and surplus cookies of a longer session are ignored.
     for order in [[2, 1, 0], [1, 2, 0]] {
         assert_eq!(ask(&world, &order.map(|place| all[place].clone())).status, 200, "{order:?}");
     }
@@ -234,7 +234,7 @@ fn a_renewal_changes_the_number_of_session_cookies() {
             assert_eq!(kept_cookies(&browser.get(&world.url("/page"))), [""; 0], "{length}");
         }
     }
-    // A name that no cookie holds: the session goes on with its old claims, and the log says so.
+    // The new claims do not fit into the cookies: the session keeps its old claims, and the log reports it.
     let kept = browser.session_cookies();
     world.issuer.sign_in_as(json!({"sub": "dora", "name": noise(30_000)}));
     world.advance(110);

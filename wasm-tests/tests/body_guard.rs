@@ -31,7 +31,7 @@ fn in_pieces(world: &World, head: &Outgoing, pieces: &[&[u8]], held: impl FnOnce
     let mut connection = world.begun(head);
     held();
     for piece in pieces {
-        // Every piece is to arrive by itself; who has been refused already may find the connection closed.
+        // Each piece must arrive separately. After a refusal the connection may be closed.
         if connection.send(piece).is_err() || connection.has_more(Duration::from_millis(20)) {
             break;
         }

@@ -102,12 +102,12 @@ fn after_a_sign_out_a_page_asks_to_sign_in_again() {
     );
     assert_at(&first, &site, DEEP_LINK);
     assert_eq!(statuses(&left_over), [200], "{left_over:#}");
-    // The provider asks; here the session is over whatever the answer is.
+    // The provider asks for confirmation. The session at the app has ended already.
     assert_eq!((text(&asked, "origin"), text(&asked, "title")), (site.provider.issuer(), "Sign out?"), "{asked:#}");
     assert_eq!(names(&asked["cookies"]), [""; 0], "{asked:#}");
     assert_eq!((text(&out, "title"), names(&out["cookies"])), ("You are signed out", vec![]), "{out:#}");
     assert_eq!(site.provider.seen("end_session.success"), 1);
-    // The provider has forgotten who it was, too.
+    // The session at the provider has ended, too.
     assert_eq!((text(&again, "origin"), text(&again, "title")), (site.provider.issuer(), "Sign in"), "{again:#}");
     assert_at(&back_in, &site, DEEP_LINK);
 }
@@ -131,7 +131,7 @@ fn the_back_button_after_a_sign_in_shows_a_page() {
         ],
     );
     assert_at(&arrived, &site, DEEP_LINK);
-    // Neither our redirect nor the callback is a stop on the way back: only the provider's form is.
+    // The back button skips the filter's redirect and the callback: the only entry in between is the provider's form.
     for seen in [&form, &forward_to_form] {
         assert_eq!(text(seen, "origin"), site.provider.issuer(), "{seen:#}");
         assert!(statuses(seen).len() <= 1, "{seen:#}");
@@ -196,7 +196,7 @@ fn a_sign_out_from_another_site_needs_the_users_confirmation() {
     assert_eq!(text(&done, "title"), "You are signed out", "{done:#}");
     assert_eq!(names(&done["cookies"]), [""; 0], "{done:#}");
     for seen in [&asked, &done] {
-        // That our page cannot be framed may be said late, when the next one is there already.
+        // Chromium may report the `frame-ancestors` refusal of the previous page late.
         let complaints = seen["complaints"].as_array().expect("complaints").iter();
         assert_eq!(complaints.filter(|said| !said.to_string().contains("frame-ancestors")).count(), 0, "{seen:#}");
     }

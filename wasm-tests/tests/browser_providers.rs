@@ -91,7 +91,7 @@ fn a_user_chooses_a_provider_and_later_the_other() {
     };
     assert_eq!(issuer_of("/page?a=b&c=%2F").as_deref(), Some(partners.issuer()));
 
-    // What is for staff alone says so, and leads to their provider.
+    // The page of a staff path refuses the user, and its link leads to the staff provider.
     assert_eq!(text(&refused, "title"), "You may not open this page", "{refused:#}");
     assert_eq!(issuer_of("/admin/x").as_deref(), Some(site.provider.issuer()));
     assert_eq!(text(&form_of_staff, "origin"), site.provider.issuer(), "{form_of_staff:#}");
@@ -139,7 +139,7 @@ fn a_user_without_a_mouse_signs_in_by_address() {
     assert!(text(&unknown, "text").contains("No sign-in is set up for this address. Choose one below."), "{unknown:#}");
     assert!(!text(&unknown, "text").contains("nowhere"), "{unknown:#}");
     assert_eq!(names(&unknown["cookies"]), [""; 0], "nothing has begun");
-    // The browser itself wants an address.
+    // The browser's own validation refuses a malformed address.
     assert_eq!((place(&malformed), &malformed["focus"]), (place(&unknown), &of_field), "{malformed:#}");
     assert_eq!(button["focus"], json!({"tag": "BUTTON", "text": "Continue", "outline": "solid"}));
     assert_eq!((text(&form, "origin"), &form["complaints"]), (partners.issuer(), &json!([])), "{form:#}");

@@ -28,8 +28,8 @@ fn length(cookies: &Value) -> u64 {
     cookies.as_array().expect("cookies").iter().map(|cookie| length(cookie) + "=; ".len() as u64).sum()
 }
 
-/// Checks that every tab shows its own page of the app, requested with a session, and that of the way there
-/// the browser keeps no more than `left_over` sign-ins.
+/// Checks that every tab shows its own page of the app, requested with a session, and that at most `left_over` pending
+/// sign-in cookies remain in the browser.
 #[track_caller]
 fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize) {
     let urls = tabs(site);
@@ -54,7 +54,7 @@ fn assert_arrived(site: &Site, shown: &Value, cookies: &Value, left_over: usize)
     assert!(length(cookies) < LONGEST, "{cookies:#}");
 }
 
-/// A person who signed in, whose session is then lost in this way (a step of a walk), opens all tabs again.
+/// A signed-in user loses the session by the step `lost`, then opens all tabs again.
 fn restored(site: &Site, lost: Value) {
     let (user, password) = ALICE;
     let [.., restored] = walk(

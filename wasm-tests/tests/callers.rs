@@ -125,7 +125,7 @@ fn a_page_under_another_host_is_redirected_and_signs_in_once() {
     assert_eq!((response.status, response.location()), (303, Some(world.url("/other"))), "{response:?}");
     world.upstream.assert_saw_nothing_since(seen, "only the way there");
 
-    // A proxy that writes another host into every request: each goes its way once.
+    // Behind a proxy that rewrites the host of every request, each redirect happens once.
     let browser = world.browser();
     let through = |target: &str| browser.visit(&world.url(target), www(target));
     let target = |response: &Response| {
@@ -226,7 +226,7 @@ fn the_connection_header_of_an_upgrade_removes_no_identity_header() {
         let seen = world.upstream.last();
         assert_eq!(seen.headers.all("connection"), [expected.as_bytes()], "{what}: {seen:?}");
         assert_eq!(seen.headers.all("x-forwarded-user"), [b"alice"], "{what}");
-        // TE goes on, and names codings alone (RFC 9110, 10.1.4).
+        // TE is forwarded, because it lists transfer codings and no header names (RFC 9110, 10.1.4).
         for name in ["keep-alive", "proxy-connection"] {
             assert!(!seen.headers.has(name), "{what}: {seen:?}");
         }

@@ -26,7 +26,7 @@ fn provider(issuer: &Issuer, audience: &str) -> Value {
             "cache_duration": {"seconds": 600},
         },
         "forward": true,
-        // Not from the query as well, where a client may put whatever it likes.
+        // The token is not read from the query, which the client controls.
         "from_headers": [{"name": "Authorization", "value_prefix": "Bearer "}],
         "payload_in_metadata": "claims",
     })
@@ -153,7 +153,7 @@ fn envoys_filters_decide_by_forwarded_tokens_and_filter_state() {
         let before = world.upstream.count();
         assert_refused_behind(&world, &other.get(&world.url(path)), 403, before);
     }
-    // The first is who they were.
+    // The session of the first user is unchanged.
     assert_eq!(admin.get(&world.url("/admin")).status, 200);
 }
 
@@ -187,7 +187,7 @@ fn a_client_cannot_forge_a_session_with_tokens_or_headers() {
         other.visit(&world.url(path), send)
     };
     assert_passes(&world, &send("/people"), &own);
-    // Nor does naming it as one that ends here (RFC 9110, 7.6.1) take it away.
+    // Naming Authorization in the Connection header does not remove it (RFC 9110, 7.6.1).
     let named = Outgoing::navigation("/people").header("connection", "close, authorization");
     assert_passes(&world, &other.visit(&world.url("/people"), named), &own);
     assert_passes(&world, &send(&format!("/people?access_token={foreign}")), &own);

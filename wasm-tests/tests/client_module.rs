@@ -199,7 +199,7 @@ fn a_tab_in_the_background_waits_for_its_user() {
     );
     assert_eq!((place(&waits), pending(&waits)), (page.clone(), 0), "{waits:#}");
     assert_eq!((&answer["answer"], place(&answer)), (&json!(200), page.clone()), "{answer:#}\n{}", site.envoy.log());
-    // A user who has not signed in elsewhere is led then.
+    // A user without a session in another tab is redirected when the tab is shown.
     let [_, _, waits, form] =
         walk(&site.url("/"), [json!(["open", page]), run("fetchWithSignIn", hide), wait, json!(["goes", back])]);
     assert_eq!((place(&waits), pending(&waits)), (page, 0), "{waits:#}");
@@ -255,7 +255,7 @@ fn a_script_that_always_signs_in_is_stopped() {
             alice_signs_in(),
             json!(["open", page]),
             json!(["shows", "sign_in_loop"]),
-            // With a click it may begin again: the driver's scripts count as one.
+            // A user activation permits another sign-in; the driver's scripts have one.
             goes("signIn", "signIn({ returnTo: '/page' })"),
         ],
     );

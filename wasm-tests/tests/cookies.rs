@@ -173,7 +173,7 @@ fn malformed_cookies_do_not_hide_the_session_cookie() {
     ];
     for shape in &shapes {
         let what = String::from_utf8_lossy(&shape[..shape.len().min(60)]).into_owned();
-        // Beside a session it changes nothing, in a line of its own or around it.
+        // Malformed cookies next to the session cookie do not affect it, on the same line or on another.
         let around = [good.as_bytes(), b"; ", shape].concat();
         for lines in [vec![shape.as_slice(), good.as_bytes()], vec![good.as_bytes(), shape], vec![&around]] {
             assert_eq!(ask(&world, &lines).status, 200, "{what}");

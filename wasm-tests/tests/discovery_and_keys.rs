@@ -48,7 +48,7 @@ fn while_the_provider_is_down_every_request_is_refused_and_then_it_recovers() {
     let mut issuer = Issuer::start();
     issuer.down();
     let mut world = World::around(issuer, |_| {});
-    // What is held is so by the clock.
+    // Requests are held until a deadline, so the clock is stopped.
     world.stop_clock();
     thread::scope(|scope| {
         for _ in 0..12 {

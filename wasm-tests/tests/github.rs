@@ -44,7 +44,7 @@ fn world(github: &Github) -> World {
         "github_url": github.url(),
         // A host of its own, as at github.com: Envoy meets it with the first sign-in.
         "github_api_url": format!("{}{}", github.url().replace("127.0.0.1", "localhost"), github::API),
-        // Longer than a busy machine keeps the stub from its answer, and what its silence costs.
+        // Longer than the stub may take on a busy machine, and short enough for the tests in which it does not respond.
         "timeout_ms": 4000,
     });
     world_with(provider, rules())

@@ -69,7 +69,7 @@ fn envoys_clock_moves_while_it_runs() {
     let url = format!("http://127.0.0.1:{}/", envoy.port());
     let date = || minreq::get(&url).send().expect("an answer").headers.get("date").cloned();
     until("date to come", || date()?.starts_with("Wed, 18 May 2033 03:3").then_some(()));
-    // It can stand, and be put somewhere else all the same.
+    // A stopped clock can still be set.
     clock.set(0);
     clock.stop();
     let (stands_at, since) = (uptime(&envoy), Instant::now());

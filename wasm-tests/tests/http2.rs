@@ -86,7 +86,7 @@ fn split_http2_cookie_headers_are_read_and_ours_removed() {
         assert_eq!(seen.headers.text("cookie").unwrap_or_default(), expected, "{what}");
         assert_eq!(seen.headers.all("x-forwarded-user"), [b"alice"], "{what}");
     }
-    // Two sessions are none, and identity headers come from the filter only.
+    // A duplicate session cookie is refused, and identity headers come from the filter only.
     let before = world.upstream.count();
     let request = Outgoing::fetch("/page").header("cookie", &ours).header("cookie", format!("{SESSION_COOKIE}=x"));
     assert_unauthenticated(&browser.send(&world.url("/page"), &request).expect("an answer"), "two sessions");

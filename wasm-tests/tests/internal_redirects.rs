@@ -102,7 +102,7 @@ fn each_pass_of_an_internal_redirect_has_the_session_and_its_own_rule() {
     let cookies: Vec<u8> = world.upstream.last().headers.all("cookie").concat();
     assert!(String::from_utf8_lossy(&cookies).contains("theirs=1"), "{cookies:?}");
 
-    // Who may open the first may not open the second for that.
+    // A user who may open the first path needs permission for the second one, too.
     let before = world.upstream.count();
     let response = send(&world, &alice, Outgoing::navigation(hop(&world, "/a", "/owners/x", 302)));
     assert_eq!((response.status, response.code().as_deref()), (403, Some("not_allowed")), "{response:?}");

@@ -332,7 +332,7 @@ fn a_rule_asks_keycloak_for_a_higher_level_of_authentication() {
     site.assert_at_app(&site.through_forms(&browser, "/admin/users?page=2", 1), "/admin/users?page=2");
     assert_eq!(site.received("x-acr").as_deref(), Some(LEVELS[1]));
     site.assert_at_app(&site.through_forms(&browser, "/admin/more", 0), "/admin/more");
-    // A script is told.
+    // A script gets 401 with the required authentication.
     let low = UserAgent::default();
     site.assert_at_app(&site.through_forms(&low, "/page", 1), "/page");
     let answer = low.visit(&site.url("/admin/x"), Outgoing::fetch("/admin/x"));
@@ -448,7 +448,7 @@ fn keycloak_exchanges_tokens_for_each_service() {
     assert!(answer.headers.has(MARK), "{answer:?}\n{}", site.envoy.log());
     assert_eq!(claims(&site, "x-orders-token")["aud"], json!("orders-api"));
 
-    // Whom an administrator has signed out gets no new token.
+    // A user whom an administrator signed out gets no exchanged token.
     let user = site.keycloak.user_id("bob");
     site.keycloak.admin("POST", &format!("/users/{user}/logout"), &Value::Null);
     assert_refused("/again/1", (403, "upstream_token_denied"), "upstream_token");

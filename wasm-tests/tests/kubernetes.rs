@@ -124,7 +124,7 @@ fn service_accounts_pass_by_namespace_and_name() {
     for change in odd {
         refused("/pods/x", &token(change), (401, "invalid_token"));
     }
-    // What the same keys sign for other purposes is none.
+    // A token of the same keys that is not a service account token is refused.
     refused("/api/x", &world.partners.access_token(API, |_| {}), (401, "invalid_token"));
     assert_eq!(world.partners.all_requests().len(), 1);
 }
@@ -269,6 +269,6 @@ fn without_a_token_that_the_api_server_accepts_every_request_is_refused_and_the_
     assert_eq!((refused.status, refused.code().as_deref()), (503, Some("provider_not_ready")), "{refused:?}");
     assert!(world.log().contains("403"), "{}", world.log());
     world.upstream.assert_saw_nothing();
-    // People sign in as ever.
+    // Sign-ins of users still work.
     world.signed_in();
 }

@@ -112,7 +112,8 @@ fn a_clock_jump_neither_revives_nor_permanently_ends_a_session() {
     world.issuer.terms(|terms| terms.refresh_tokens = RefreshTokens::Always);
     let (browser, session) = world.signed_in();
     let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs().cast_signed();
-    // T-08: an hour back and forth. A session from the future is none, beyond what clocks may differ.
+    // The clock jumps by an hour in both directions. A session from the future is refused beyond the tolerated clock
+    // difference.
     for (seconds, is_in) in [(-3600, false), (0, true), (-200, true), (3600, false), (-86_400, false), (0, true)] {
         world.set_clock(seconds);
         let before = world.upstream.count();

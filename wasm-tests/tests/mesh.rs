@@ -77,7 +77,7 @@ fn envoy_gateway_deploys_the_filter_of_its_sample() {
     mesh.app.assert_saw_nothing_since(before, "a user in another group");
     assert_forbidden(&mesh, &carol, "/page");
     assert_reads_bodies(&mesh);
-    // The route that makes the provider's cluster leads nobody there.
+    // The route that exists only to create the provider's cluster admits no request.
     let nobody = UserAgent::default();
     mesh.assert_refused(&nobody, Outgoing::fetch("/page").header("host", "idp.invalid"), (403, None));
     let configuration = mesh.configuration();

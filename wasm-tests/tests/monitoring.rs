@@ -230,7 +230,7 @@ fn the_dashboard_and_the_alerts_show_an_hour_of_traffic() {
         assert!(exposed.contains(&format!("\n{name}{{")), "{name} is not in:\n{exposed}");
     }
 
-    // The rules are evaluated without a fault, and those fire, or wait to, for which there is a reason.
+    // No rule fails to evaluate, and exactly the alerts with a cause are firing or pending.
     let rules = prometheus.data("rules");
     let rules: Vec<_> =
         rules["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).collect();
@@ -331,7 +331,7 @@ fn calls_to_the_provider_are_part_of_the_trace_of_their_request() {
     for (name, value) in b3 {
         assert_eq!(seen.headers.text(name).as_deref(), Some(value), "{seen:?}");
     }
-    // A client can write the header: what is not of its form goes no further.
+    // A malformed trace header of a client is not forwarded to the provider.
     let forged = format!("{}x", &PARENT[..54]);
     let seen = token_request(&world, &[("traceparent", &forged), ("tracestate", "vendor=1"), ("b3", "<script>")]);
     assert!(["traceparent", "tracestate", "b3"].iter().all(|name| !seen.headers.has(name)), "{seen:?}");

@@ -71,7 +71,7 @@ fn the_pages_of_the_filter_are_accessible() {
     let elsewhere = format!("http://other.localhost:{}/", server.address().port());
     let confirmation = screenshots_behind(&elsewhere, &folder("sign_out_confirmation"));
     assert_readable(&confirmation, "Sign out?", "sign in again to use this site", ("BUTTON", "Sign out"));
-    // A code is for what went wrong.
+    // Only error pages show a code.
     for (page, has_code) in [(&error, true), (&signed_out, false), (&confirmation, false)] {
         assert_eq!(page["light"]["text"].as_str().expect("a text").contains("Code"), has_code, "{page:#}");
     }
@@ -162,7 +162,7 @@ fn the_pages_of_refused_requests_are_accessible() {
     let other = ("A", "Use another account");
     let not_allowed = pictures("not_allowed", "/admin/users");
     assert_readable(&not_allowed, "You may not open this page", "not_allowed", other);
-    // Who it is, why as far as they may know it, and the ways on; not which groups may.
+    // The page names the user, the kind of condition and the possible actions, and no group.
     let said = not_allowed["light"]["text"].as_str().expect("a text");
     for part in ["signed in as \u{2068}alice@example.com\u{2069}.", "certain groups or roles", "Sign out"] {
         assert!(said.contains(part), "{part}: {said}");

@@ -88,7 +88,7 @@ fn an_unknown_address_is_asked_for_again() {
         assert_asks(&again, told);
         assert!(!again.text().contains("zoe") && !again.text().contains("<script"), "{}", again.text());
         assert_eq!(browser.jar().cookies().len(), 0, "nothing has begun");
-        // The links send it to nobody, and both ways lead back to the page.
+        // The links do not pass the address on, and both the links and the form return to the page.
         let begun = assert_sign_in_at(&browser.get(&links(&again)[1]), &world, &world.partners, CALLBACK_OF_PARTNERS);
         assert!(!begun.url.contains("login_hint"), "{}", begun.url);
         assert_sign_in_at(&browser.get(&entered(&again, "alice@example.com")), &world, &world.issuer, CALLBACK);
@@ -148,7 +148,7 @@ fn the_choice_page_lists_the_rules_providers_in_configured_order() {
     let browser = world.browser();
     let start =
         |provider: &str, hint: &str| world.url(&format!("/oauth2/start?rd=/&provider={provider}&login_hint={hint}"));
-    // One provider is named: the address chooses nothing, and goes to nobody but the provider of its domain.
+    // The link names one provider, so the address selects none. It is passed on only to the provider of its domain.
     let begun = browser.get(&start("partners", "alice@example.com"));
     let begun = assert_sign_in_at(&begun, &world, &world.partners, CALLBACK_OF_PARTNERS);
     assert!(!begun.url.contains("login_hint"), "{}", begun.url);

@@ -28,7 +28,7 @@ struct Case {
     change: fn(&mut Value),
     page: &'static str,
     ends: Ends,
-    /// What is told, word for word: what is wrong, and the mend.
+    /// Texts that the log must contain: the mistake and the remedy.
     told: &'static [&'static str],
 }
 

@@ -114,8 +114,8 @@ fn the_introspection_response_decides_on_opaque_tokens() {
             });
         }
     });
-    // Those that come at once are asked about at once: until a worker has its first answer, each of the eight has asked it
-    // once about each of the two at most.
+    // Concurrent requests share no introspection call: until the first response is cached, each of the eight threads
+    // causes at most one call per worker and token.
     assert!(introspections(&site) - before <= 32, "{} of 160 were asked about", introspections(&site) - before);
     let log = site.envoy.log() + &site.envoy.access_log();
     for secret in [good.as_str(), GATE.1, ROBOT.1, "made-up"] {

@@ -28,8 +28,8 @@ const LONG: u32 = 600;
 /// Milliseconds after which Envoy gives up a call.
 const TIMEOUT: i64 = 30_000;
 
-/// One worker, whose requests may go on for so many seconds under a configuration that was replaced. What it holds is over
-/// by the clock, which stands.
+/// A world with one worker and this drain time of a replaced configuration. The clock is stopped, so held requests do
+/// not time out by themselves.
 fn world(issuer: Issuer, drain_seconds: u32) -> World {
     let world = World::around(issuer, |setup| {
         setup.workers = 1;

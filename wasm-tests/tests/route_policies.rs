@@ -1,5 +1,5 @@
-//! Routes in the real Envoy that say beside themselves who may pass: by the policy that their metadata names, beside
-//! what is locked, and by turning the filter off.
+//! Route policies in the real Envoy: a route names a policy in its metadata, locked rules still apply, and a route can
+//! disable the filter.
 
 use serde_json::{Value, json};
 use wasm_tests::{
@@ -242,10 +242,10 @@ fn headers_that_the_filter_changes_cannot_select_a_route_policy() {
         route
     };
     let routes = vec![
-        // A client's word would open what is closed to it ...
+        // A header of the client would select a route that it must not open ...
         with("x-forwarded-user", named("/taken", "open")),
         to_other("/taken", "admins"),
-        // ... what we say ourselves would lead to what was never asked for ...
+        // ... a header that the filter sets would select a route that was not decided on ...
         with("x-forwarded-user", to_other("/set", "admins")),
         named("/set", "people"),
         // ... or to an answer of Envoy's own ...

@@ -98,7 +98,7 @@ fn a_new_client_secret_ends_no_session() {
     }
     assert_eq!(world.issuer.refreshes().granted, 0);
     assert!(world.log().contains("invalid_client"), "{}", world.log());
-    // Only who signs in just now has to wait for the operator.
+    // Only new sign-ins fail until the operator has updated the secret.
     let newcomer = world.browser();
     let callback = world.callback_url(&newcomer, "/page");
     assert_page(&newcomer.get(&callback), &[502], "a sign-in with the old secret");

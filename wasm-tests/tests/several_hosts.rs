@@ -256,7 +256,7 @@ fn a_domain_session_is_valid_at_each_configured_host() {
 fn a_cookie_planted_by_a_sibling_host_creates_no_session() {
     let world = with_sign_in_host();
     let browser = world.browser();
-    // Of two cookies with one name, nobody knows which is ours.
+    // Of two cookies with one name, the filter cannot tell which one it set.
     let planted = |host: &str, path: &str| Cookie {
         host: host.to_owned(),
         name: DOMAIN_COOKIE.to_owned(),

@@ -215,7 +215,7 @@ fn without_a_sign_out_at_the_provider_a_page_warns_of_the_session_there() {
     assert_signed_out_page(&response, "no end_session_endpoint");
     assert!(response.text().contains("may still know you"), "{}", response.text());
 
-    // Where the operator does not want it, neither.
+    // With `at_provider: false` there is no sign-out at the provider either.
     let world = World::with(|document| document["sign_out"] = json!({"at_provider": false}));
     let (browser, _) = world.signed_in();
     assert_signed_out_page(&sign_out(&world, &browser, ""), "at_provider: false");

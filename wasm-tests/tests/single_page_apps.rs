@@ -72,7 +72,7 @@ fn a_script_without_a_session_receives_the_sign_in_url() {
         assert_eq!(world.upstream.last().target, "/app?a=b&c");
         assert_eq!(browser.fetch(&world.url(USERINFO)).status, 200);
     }
-    // Only a person's own visit begins one.
+    // Only a page load of the user starts a sign-in.
     for request in [
         Outgoing::navigation("/oauth2/start").method("POST").body(""),
         Outgoing::navigation("/oauth2/start").header("sec-purpose", "prefetch"),

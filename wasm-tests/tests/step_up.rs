@@ -87,7 +87,8 @@ fn a_provider_that_ignores_the_step_up_gives_a_page_and_no_loop() {
     site.app.assert_saw_nothing();
     let log = site.envoy.log();
     assert!(log.contains("was asked for acr phr or mfa, and the session has acr none"), "{log}");
-    // Signed in, for what asks for less; each further try is the user's, and ends like this one.
+    // The session is valid for rules without a step-up. Another attempt needs a page load of the user and ends the same
+    // way.
     assert_eq!(browser.get(&site.url("/page")).status, 200);
     let before = site.app.count();
     let (_, page) = browser.follow(&site.url("/admin")).pop().expect("a page");

@@ -76,7 +76,7 @@ fn a_session_of_any_size_is_one_small_cookie_and_is_known_to_every_envoy() {
     }
     assert!(store.seconds_left(&keys[0]).is_some_and(|left| (28_000..=28_800).contains(&left)));
 
-    // Values cannot be swapped: the other session's is none for this cookie.
+    // A stored session is bound to its key: that of another user is refused.
     world.issuer.sign_in_as(json!({"sub": "bob"}));
     let (bob, _) = world.signed_in();
     let bobs = store.keys().into_iter().find(|key| *key != keys[0]).expect("bob's key");
@@ -137,7 +137,7 @@ fn while_the_store_does_not_answer_every_request_is_refused_and_then_sessions_go
             assert_eq!((refused.status, refused.code().as_deref()), (503, Some("store_unavailable")), "{what}");
             assert_page(&browser.get(&world.url("/oauth2/sign_out")), &[503], what);
         }
-        // A sign-in that cannot be saved is none, and takes nothing away.
+        // A sign-in whose session cannot be stored fails and leaves existing sessions unchanged.
         let other = world.browser();
         let callback = world.callback_url(&other, "/page");
         assert_page(&other.get(&callback), &[503], what);

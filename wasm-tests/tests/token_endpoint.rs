@@ -17,7 +17,7 @@ use wasm_tests::{
 
 /// The filter's timeout where the endpoint says nothing.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Less than the minute for which it would say nothing, and more than a busy machine adds.
+/// An upper bound: less than the minute for which the endpoint hangs, and more than a busy machine adds to the timeout.
 const BY_THEN: Duration = Duration::from_secs(25);
 
 /// A sign-in during which the token endpoint answers this.

@@ -263,7 +263,7 @@ fn links_and_authorization_params_cannot_weaken_a_step_up() {
     let (_, parameters) = asked(&mut world, "/both");
     assert_eq!(demand(&parameters), [Some("phr"), Some("600")]);
     assert_eq!(parameters["ui_locales"], "de");
-    // A demand in a link that no rule makes is none.
+    // A `step_up` parameter that belongs to no rule is ignored.
     for made_up in ["00000000", "xyz", "-1", "", "123456789012"] {
         let (_, parameters) = asked(&mut world, &format!("/oauth2/start?rd=/both&step_up={made_up}&acr_values=low"));
         assert_eq!(demand(&parameters), [Some("pwd"), Some("86400")], "{made_up}");

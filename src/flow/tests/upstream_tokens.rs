@@ -262,7 +262,7 @@ fn a_refused_exchange_refuses_the_request() {
         let (mut world, exchanges) = signed_in();
         exchanges.refuse(status, body);
         assert_refused(&mut world, "/orders/1", expected.0, expected.1);
-        // A failure counts for a moment: the images of a page do not ask each.
+        // A failed exchange is cached for a short time, so that the images of a page do not repeat it.
         let asked = exchanges.count();
         assert_refused(&mut world, "/orders/2", expected.0, expected.1);
         assert_eq!(exchanges.count(), asked, "{body}");

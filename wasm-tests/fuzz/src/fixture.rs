@@ -248,7 +248,7 @@ fn begin_session() -> Session {
     let identity = Identity::of(id_token::check(token, &expected).expect("it is a good ID token"), None);
     let forwarded_tokens = ForwardedTokens { access_token: true, id_token: true };
     let with = NewSession {
-        site: SiteId::Home,
+        site: SiteId::default(),
         provider: provider().id,
         claims_request: [0; 16],
         kept: KeptClaims { names: &["email".to_owned()], object_keys: ObjectKeys::NONE },

@@ -106,7 +106,7 @@ fn serve(stream: Arc<TcpStream>, handle: &dyn Fn(Request, &mut Connection) -> Ou
 fn read(connection: &mut Connection) -> io::Result<Option<Request>> {
     let request = connection.read_request();
     if request.is_err() {
-        // A test that sends rubbish wants to see it refused, not to wait.
+        // A test that sends malformed bytes expects a response, not a timeout.
         let _ = connection.send(&super::response(400, &[("connection", "close")], b""));
     }
     request

@@ -135,7 +135,7 @@ impl Answer {
             Self::ResetMidBody => {
                 let proper = proper();
                 let _ = connection.send(&proper[..proper.len() - 10]);
-                // Long enough for the head to be read before the reset throws away what is not.
+                // The client must read the head before the reset discards unread bytes.
                 sleep(Duration::from_millis(50));
                 return Outcome::Reset;
             }

@@ -14,11 +14,11 @@ use crate::http1::{Request, response, single};
 pub struct Refreshes {
     /// All requests with this grant.
     pub asked: usize,
-    /// Those that were answered with tokens.
+    /// Requests that got tokens.
     pub granted: usize,
-    /// Those that were refused with `invalid_grant`. The answers of a [`super::Fault`] count in `asked` only.
+    /// Requests that were refused with `invalid_grant`. Responses of a [`super::Fault`] are counted in `asked` only.
     pub refused: usize,
-    /// Those of the refused with a token that had been used before.
+    /// Refused requests whose refresh token had been used before.
     pub reused: usize,
 }
 

@@ -72,7 +72,7 @@ pub struct Terms {
     pub advertises_back_channel_logout: bool,
     /// Where a browser may go after a logout; anywhere under the app's origin if there is no list.
     pub post_logout_redirect_uris: Option<Vec<String>>,
-    /// Which `state` goes there with it.
+    /// The `state` that is sent to the post-logout redirect URI.
     pub logout_state: LogoutState,
 }
 

@@ -304,7 +304,7 @@ pub static ROWS: [Row; 15] = [
 fn emulated_client(origin: &str) -> Value {
     json!({
         "client_id": EMULATED_CLIENT, "client_secret": SECRET, "name": "The app",
-        // Where it checks the way back after a sign-out, too.
+        // The server checks the post-logout redirect URI against this list, too.
         "redirect_uris": [format!("{origin}/oauth2/callback"), format!("{origin}/oauth2/signed_out")],
     })
 }

@@ -20,7 +20,7 @@ const ENVOY_VERSION: &str = "1.40.0";
 /// Where Envoy Gateway serves the modules that it has pulled.
 const MODULES: (&str, u16) = ("127.0.0.1", 18002);
 
-/// What Kubernetes has and a folder of files has not.
+/// Replaces the resources that exist only in Kubernetes.
 pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
     resources.put(
         "    protocol: HTTPS\n    port: 443\n    tls: {mode: Terminate, certificateRefs: [{name: web-tls}]}\n",

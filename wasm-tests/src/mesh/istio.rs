@@ -38,7 +38,7 @@ enum Proxy {
 }
 
 impl Proxy {
-    /// What the agent calls it.
+    /// The role's name on the agent's command line.
     const fn role(self) -> &'static str {
         match self {
             Self::Gateway => "router",

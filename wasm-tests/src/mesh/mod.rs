@@ -55,7 +55,7 @@ struct Plane {
 trait Apply: Debug {
     fn apply(&self, resources: &str);
 
-    /// What it logs beside Envoy.
+    /// The log of the control plane, without that of Envoy.
     fn log(&self) -> String {
         String::new()
     }
@@ -246,7 +246,7 @@ impl Resources {
         Self(fs::read_to_string(tools::root().join("envoy").join(file)).expect("a file of the repository"))
     }
 
-    /// Puts `here` in place of `there`, which has to stand in the file.
+    /// Replaces `there`, which must occur in the file, by `here`.
     #[track_caller]
     fn put(&mut self, there: &str, here: &str) {
         assert!(self.0.contains(there), "{there:?} does not stand in:\n{}", self.0);

@@ -39,7 +39,7 @@ impl InUse {
         })
     }
 
-    /// Like [`Self::start`], but no door is trusted unless `change` says so.
+    /// Like [`Self::start`], but no certificate of a TLS proxy is trusted unless `change` adds it.
     #[must_use]
     pub fn start_with(
         file: &str,

@@ -8,7 +8,8 @@ const MAX_ATTRIBUTE: usize = 1024;
 /// One cookie in the jar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cookie {
-    /// The host it was set by, and goes back to; ports do not matter. With a dot before it, the domain (`Domain`) whose hosts get it.
+    /// The host that set the cookie and receives it; ports are ignored. With a leading dot: the `Domain` attribute, for
+    /// all hosts of that domain.
     pub host: String,
     /// The name.
     pub name: String,
@@ -164,7 +165,7 @@ fn accept(host: &str, request_path: &str, line: &[u8]) -> Result<Cookie, &'stati
             _ => {}
         }
     }
-    // Of the names here, `localhost` alone is one that browsers take for a public suffix.
+    // Of the hosts in the tests, browsers treat only `localhost` as a public suffix.
     let is_name = host.parse::<std::net::Ipv4Addr>().is_err();
     let is_parent = |domain: &str| is_name && domain.contains('.') && host.ends_with(&format!(".{domain}"));
     if domain.as_ref().is_some_and(|domain| domain != host && !is_parent(domain)) {

@@ -191,7 +191,7 @@ pub fn assert_unauthenticated(response: &Response, what: &str) {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Attributes<'a> {
     pub(super) same_site: &'a str,
-    /// The domain of the session's cookies; others are always those of one host.
+    /// The `Domain` of the session cookies. All other cookies are host-only.
     pub(super) domain: Option<&'a str>,
 }
 
@@ -207,8 +207,8 @@ pub(super) fn assert_our_reply(exchange: &Exchange, attributes: Attributes<'_>) 
     if header("content-type").starts_with("text/html") {
         let policy = header("content-security-policy");
         assert!(policy.contains("default-src 'none'"), "{exchange:?}");
-        // One page is for a frame on the provider's: the one that a front-channel logout loads. The answer to a frame may
-        // be shown in one, and has nothing in it but a link.
+        // The front-channel logout response may be framed by the provider. The response to a framed page load may be
+        // framed, too, and contains only a link.
         let logged_out = response.status == 200 && response.code().as_deref() == Some("logged_out");
         assert_eq!(policy.contains("frame-ancestors http://"), logged_out, "{exchange:?}");
         let is_open = !policy.contains("frame-ancestors");

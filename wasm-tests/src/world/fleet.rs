@@ -50,7 +50,7 @@ impl World {
             }
         };
         change(&mut setup.configuration);
-        // Envoy shares its port on purpose: the new one is there before the old one goes.
+        // The new Envoy shares the port and serves before the old one stops.
         *envoy = Envoy::start(setup.clone());
     }
 

@@ -16,7 +16,7 @@
 // which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
 // `press` also what has the focus, as `focus`: {tag, text, outline}; after `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
 // Nobody may set a cookie at the host `blocked`; with `third_party` true a site may in a frame of another, with false only a partitioned one.
-import { cookies, fillIn, observe, sayYes, seen } from './browser.mjs';
+import { cookies, fillIn, leading, observe, sayYes, seen } from './browser.mjs';
 
 // Runs in the page.
 function focused() {
@@ -48,9 +48,9 @@ await observe(async (browser, given) => {
   });
 
   let page = await context.newPage();
-  const leave = () => {
-    const provider = new URL(page.url()).origin;
-    return page.waitForURL((url) => url.origin !== provider);
+  const leave = async () => {
+    const provider = new URL(await page.url()).origin;
+    await page.waitForURL((url) => url.origin !== provider);
   };
   // Of what a verb returns, `tabs`, `answer` and `focus` go into its report.
   const verbs = {
@@ -58,20 +58,20 @@ await observe(async (browser, given) => {
     sign_in: (user, password) => Promise.all([leave(), fillIn(page, { user, password })]),
     sign_out: () => sayYes(page),
     fill: (selector, text) => page.fill(selector, text),
-    click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
+    click: (selector) => leading(page, () => page.click(selector)),
     press: async (key) => {
       await page.keyboard.press(key);
       return { focus: await page.evaluate(focused) };
     },
     type: (text) => page.keyboard.type(text),
-    enter: () => Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]),
-    frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').first().locator(selector).click()]),
+    enter: () => leading(page, () => page.keyboard.press('Enter')),
+    frame: (selector) => leading(page, () => page.frameLocator('iframe').first().locator(selector).click()),
     framed: (text) => page.frameLocator('iframe').first().locator('body', { hasText: text }).waitFor(),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),
     run: async (script) => ({ answer: await page.evaluate(script) }),
-    goes: (script) => Promise.all([page.waitForNavigation(), page.evaluate(`void ${script}`)]),
+    goes: (script) => leading(page, () => page.evaluate(`void ${script}`)),
     popup: async (user, password) => {
       const other = context.pages().find((open) => open !== page) ?? await context.waitForEvent('page');
       await Promise.all([other.waitForEvent('close'), fillIn(other, { user, password })]);

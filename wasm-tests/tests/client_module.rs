@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{names, place, text, walk, walk_with_third_party_cookies, walk_without_cookies},
+    browser::{names, place, text, walk, walk_with_third_party_cookies, walk_without_cookies},
     http1::{Outcome, Server, response},
     process::Scratch,
     site::{ALICE, Site, alice_signs_in, encoded},

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wasm_tests::{
-    chromium::{text, walk_with_third_party_cookies},
+    browser::{text, walk_with_third_party_cookies},
     envoy::{Envoy, Setup},
     http1::{Outcome, Request, Server, response},
     issuer::{Endpoint, Issuer},

@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{observe, screenshots, screenshots_behind},
+    browser::{observe, screenshots, screenshots_behind},
     http1::{Outcome, Server, response},
     issuer::Issuer,
     process::Scratch,

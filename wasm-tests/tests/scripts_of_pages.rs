@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wasm_tests::{
-    chromium::{names, place, text, walk},
+    browser::{names, place, text, walk},
     site::{Site, alice_signs_in, encoded},
 };
 

@@ -1,0 +1,342 @@
+// WebKitGTK, headless in Xvfb: as much of Playwright's API as the scripts use, over WebDriver. Playwright itself drives its own
+// build of WebKit only. Each context is a browser of its own, behind `proxy.mjs`, which tells of the page loads.
+import { spawn } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { BLANK, start } from './proxy.mjs';
+
+const PATIENCE = 20000;
+const KEYS = { Tab: '\uE004', Enter: '\uE007' };
+const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
+
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// Kills the program as soon as this process has ended, however it ends.
+const LEASH = `exec 3<&0; "$@" 3<&- </dev/null & child=$!; { cat <&3 >/dev/null; kill -9 $child; } 2>/dev/null & wait $child`;
+
+function leashed(program, { env, stdio = ['pipe', 'pipe', 'inherit'] } = {}) {
+  const child = spawn('/bin/sh', ['-c', LEASH, 'leash', ...program], { env: { ...process.env, ...env }, stdio });
+  const end = () => new Promise((done) => {
+    child.once('exit', done);
+    child.stdin.end();
+  });
+  return { child, end };
+}
+
+const free = () => new Promise((done) => {
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = server.address();
+    server.close(() => done(port));
+  });
+});
+
+async function until(what, holds) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const value = await holds();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`no ${what} within ${PATIENCE} ms`);
+    await sleep(20);
+  }
+}
+
+// A page that leaves while a command is under way makes it fail: it is tried again.
+async function patiently(what, run) {
+  let last;
+  const done = await until(what, async () => {
+    try {
+      return [await run()];
+    } catch (error) {
+      last = error;
+      if (!/no such element|stale|not interactable|javascript error|unknown error|no such frame/.test(error.code)) throw error;
+      return null;
+    }
+  }).catch((error) => {
+    throw last ?? error;
+  });
+  return done[0];
+}
+
+async function display() {
+  const server = leashed(['Xvfb', '-displayfd', '1', '-screen', '0', '1400x1000x24', '-nolisten', 'tcp'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const number = await new Promise((done) => server.child.stdout.once('data', done));
+  return { name: `:${`${number}`.trim()}`, end: server.end };
+}
+
+async function driver(screen, context, options) {
+  const port = await free();
+  const env = { DISPLAY: screen.name, GTK_THEME: options.colorScheme === 'dark' ? 'Adwaita:dark' : 'Adwaita', NO_AT_BRIDGE: '1' };
+  if (options.locale) env.LANGUAGE = options.locale.replace('-', '_');
+  const program = leashed(['WebKitWebDriver', `--port=${port}`], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  for (const output of [program.child.stdout, program.child.stderr]) {
+    output.on('data', (data) => {
+      for (const line of `${data}`.split('\n')) if (line.startsWith('CONSOLE')) context.emit('console', said(line));
+    });
+  }
+  const send = async (method, path, body) => {
+    const sent = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
+    const { value } = await sent.json();
+    if (value?.error) throw Object.assign(new Error(`${method} ${path}: ${value.error}: ${value.message}`), { code: value.error });
+    return value;
+  };
+  await until('WebKitWebDriver', () => send('GET', '/status').catch(() => null));
+  return { send, end: program.end };
+}
+
+// `CONSOLE SECURITY ERROR Refused to ...`
+const said = (line) => ({ type: () => (line.includes(' ERROR ') ? 'error' : 'log'), text: () => line, location: () => ({ url: '' }) });
+
+class Context extends EventEmitter {
+  static async open({ binary, blocked }, options) {
+    const context = new Context();
+    context.proxy = await start({ blocked, answered: (navigation) => context.emit('response', response(navigation)) });
+    context.screen = await display();
+    context.driver = await driver(context.screen, context, options);
+    const args = ['--automation', `--proxy=http://127.0.0.1:${context.proxy.port}`, '--ignore-tls-errors', '--enable-write-console-messages-to-stdout=true'];
+    const { sessionId } = await context.driver.send('POST', '/session', {
+      capabilities: {
+        alwaysMatch: {
+          acceptInsecureCerts: true,
+          pageLoadStrategy: 'none',
+          'webkitgtk:browserOptions': { binary, args },
+        },
+      },
+    });
+    Object.assign(context, { session: `/session/${sessionId}`, options, queue: Promise.resolve(), known: [] });
+    // A window for what concerns no page.
+    context.own = await context.send('GET', '/window');
+    return context;
+  }
+
+  send(method, path, body) {
+    return this.driver.send(method, this.session + path, body);
+  }
+
+  // One after the other: a command goes to the window that was switched to.
+  inWindow(handle, run) {
+    const turn = this.queue.then(async () => {
+      await this.send('POST', '/window', { handle });
+      return run();
+    });
+    this.queue = turn.catch(() => {});
+    return turn;
+  }
+
+  async newPage() {
+    const turn = this.queue.then(() => this.send('POST', '/window/new', { type: 'window' }));
+    this.queue = turn.catch(() => {});
+    const page = new Page(this, (await turn).handle);
+    this.known.push(page);
+    const { width, height } = this.options.viewport ?? { width: 1280, height: 800 };
+    await page.command('POST', '/window/rect', { width, height });
+    return page;
+  }
+
+  pages() {
+    return this.known;
+  }
+
+  async waitForEvent() {
+    const has = (handle) => handle === this.own || this.known.some((page) => page.handle === handle);
+    return until('other window', async () => {
+      const other = (await this.send('GET', '/window/handles')).find((handle) => !has(handle));
+      if (!other) return null;
+      const page = new Page(this, other);
+      this.known.push(page);
+      return page;
+    });
+  }
+
+  setOffline(without) {
+    this.proxy.isOffline = without;
+  }
+
+  async atBlank(url, run) {
+    return this.inWindow(this.own, async () => {
+      const { origin } = new URL(url);
+      await this.send('POST', '/url', { url: origin + BLANK });
+      await until('blank page', async () => (await this.send('GET', '/title').catch(() => '')) === origin);
+      const value = await run();
+      await this.send('POST', '/url', { url: 'about:blank' });
+      await until('blank page', async () => (await this.send('GET', '/title').catch(() => '')) === '');
+      return value;
+    });
+  }
+
+  cookies(url) {
+    this.home ??= url;
+    return this.atBlank(url, () => this.send('GET', '/cookie'));
+  }
+
+  clearCookies({ domain }) {
+    const url = new URL(this.home);
+    url.hostname = domain;
+    return this.atBlank(url.href, () => this.send('DELETE', '/cookie'));
+  }
+
+  async close() {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    await this.send('DELETE', '').catch(() => {});
+    this.proxy.close();
+    await this.driver.end();
+    await this.screen.end();
+  }
+}
+
+const response = ({ method, status, url }) =>
+  ({ status: () => status, url: () => url, request: () => ({ method: () => method, isNavigationRequest: () => true }) });
+
+class Page extends EventEmitter {
+  constructor(context, handle) {
+    super();
+    Object.assign(this, { context, handle });
+    this.keyboard = { press: (key) => this.keys([KEYS[key]]), type: (text) => this.keys([...text]) };
+  }
+
+  command(method, path, body) {
+    return this.context.inWindow(this.handle, () => this.context.send(method, path, body));
+  }
+
+  // Of the document that is shown: WebDriver's is that of one which may only be on its way.
+  url() {
+    return patiently('URL', () => this.script('return location.href'));
+  }
+
+  title() {
+    return this.command('GET', '/title');
+  }
+
+  script(script, args = []) {
+    return this.command('POST', '/execute/sync', { script, args });
+  }
+
+  // A function with its argument, or an expression; a promise is waited for.
+  async evaluate(what, argument) {
+    const body = typeof what === 'function' ? `(${what})(given)` : what;
+    const script = `const [given, done] = arguments;
+      (async () => (${body}))().then((value) => done({ value }), (error) => done({ error: String(error) }))`;
+    const { value, error } = await this.command('POST', '/execute/async', { script, args: [argument ?? null] });
+    if (error) throw new Error(error);
+    return value;
+  }
+
+  innerText(selector) {
+    return patiently(selector, () => this.script('return document.querySelector(arguments[0]).innerText', [selector]));
+  }
+
+  // Runs what leads to another page, and waits until that has come.
+  async leading(run) {
+    await patiently('page', () => this.script('window.isLeft = true'));
+    await run();
+    await this.waitForNavigation();
+  }
+
+  waitForNavigation() {
+    return patiently('page', async () => {
+      const isThere = await this.script("return !window.isLeft && document.readyState === 'complete'");
+      if (!isThere) throw Object.assign(new Error('the page has not changed'), { code: 'stale' });
+    });
+  }
+
+  async waitForLoadState() {
+    await patiently('page', async () => {
+      if (!(await this.script("return document.readyState === 'complete'"))) throw Object.assign(new Error('loading'), { code: 'stale' });
+    });
+  }
+
+  goto(url) {
+    return this.leading(() => this.command('POST', '/url', { url }));
+  }
+
+  goBack() {
+    return this.leading(() => this.command('POST', '/back', {}));
+  }
+
+  goForward() {
+    return this.leading(() => this.command('POST', '/forward', {}));
+  }
+
+  reload() {
+    return this.leading(() => this.command('POST', '/refresh', {}));
+  }
+
+  async waitForURL(fits) {
+    await until('URL', async () => {
+      const [url, state] = await patiently('URL', () => this.script('return [location.href, document.readyState]'));
+      return state === 'complete' && fits(new URL(url));
+    });
+  }
+
+  // Runs with the element, in the first frame or in the page.
+  withElement(selector, inFrame, run) {
+    const { context } = this;
+    const shown = async () => `${await this.url()}: ${await this.script('return document.documentElement.outerHTML.slice(0, 2000)')}`;
+    return patiently(selector, () => context.inWindow(this.handle, async () => {
+      await context.send('POST', '/frame', { id: inFrame ? 0 : null });
+      try {
+        const found = await context.send('POST', '/element', { using: 'css selector', value: selector });
+        return await run(`/element/${found[ELEMENT]}`);
+      } finally {
+        await context.send('POST', '/frame', { id: null }).catch(() => {});
+      }
+    })).catch(async (error) => {
+      error.message += `\n${await shown()}`;
+      throw error;
+    });
+  }
+
+  click(selector, inFrame = false) {
+    return this.withElement(selector, inFrame, (element) => this.context.send('POST', `${element}/click`, {}));
+  }
+
+  fill(selector, text) {
+    return this.withElement(selector, false, async (element) => {
+      await this.context.send('POST', `${element}/clear`, {});
+      await this.context.send('POST', `${element}/value`, { text });
+    });
+  }
+
+  keys(keys) {
+    const actions = keys.flatMap((value) => [{ type: 'keyDown', value }, { type: 'keyUp', value }]);
+    return this.command('POST', '/actions', { actions: [{ type: 'key', id: 'keyboard', actions }] });
+  }
+
+  shows(text, inFrame) {
+    return until(`"${text}"`, () => this.withElement('body', inFrame, async (element) =>
+      (await this.context.send('GET', `${element}/text`)).includes(text)));
+  }
+
+  locator(selector, { hasText } = {}, inFrame = false) {
+    return { click: () => this.click(selector, inFrame), waitFor: () => this.shows(hasText, inFrame) };
+  }
+
+  frameLocator() {
+    return { first: () => ({ locator: (selector, options) => this.locator(selector, options, true) }) };
+  }
+
+  // Its closing is the only event that is waited for.
+  async waitForEvent() {
+    await until('closed window', async () => !(await this.context.send('GET', '/window/handles')).includes(this.handle));
+    this.context.known = this.context.known.filter((page) => page !== this);
+  }
+
+  close() {
+    return this.command('DELETE', '/window');
+  }
+
+  async screenshot({ path }) {
+    writeFileSync(path, Buffer.from(await this.command('GET', '/screenshot'), 'base64'));
+  }
+}
+
+export function launch(binary, given) {
+  const opened = [];
+  const newContext = async (options = {}) => {
+    const context = await Context.open({ binary, ...given }, options);
+    opened.push(context);
+    return context;
+  };
+  return { newContext, close: () => Promise.all(opened.map((context) => context.close())) };
+}

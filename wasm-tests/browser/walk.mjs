@@ -9,7 +9,9 @@
 //   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
 //   run SCRIPT (an expression in the page; its value, awaited, is the `answer`) · goes SCRIPT (leads to another page)
-//   popup USER PASSWORD (in the provider's form, in another window than that of the steps, which closes then)
+//   gesture SCRIPT (an expression in the handler of a key, as browsers want it to open a window; its value, awaited, is the `answer`)
+//   popup VERB ... (a step in the other window that the page has opened)
+//   close (the window) · closes USER PASSWORD (after the provider's form, which is filled in, the window closes by itself)
 //   offline BOOLEAN (without a network, or with one again)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
@@ -72,10 +74,22 @@ await observe(async (browser, given) => {
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),
     run: async (script) => ({ answer: await page.evaluate(script) }),
     goes: (script) => leading(page, () => page.evaluate(`void ${script}`)),
-    popup: async (user, password) => {
-      const other = context.pages().find((open) => open !== page) ?? await context.waitForEvent('page');
-      await Promise.all([other.waitForEvent('close'), fillIn(other, { user, password })]);
+    gesture: async (script) => {
+      await page.evaluate(`void (window.pressed = new Promise((done) => addEventListener('keydown', () => done(${script}), { once: true })))`);
+      await page.keyboard.press('x');
+      return { answer: await page.evaluate('window.pressed') };
     },
+    popup: async (verb, ...nouns) => {
+      const opener = page;
+      page = context.pages().find((open) => open !== opener) ?? await context.waitForEvent('page');
+      try {
+        return await verbs[verb](...nouns);
+      } finally {
+        page = opener;
+      }
+    },
+    close: () => page.close(),
+    closes: (user, password) => Promise.all([page.waitForEvent('close'), fillIn(page, { user, password })]),
     offline: (without) => context.setOffline(without),
     back: () => page.goBack(),
     forward: () => page.goForward(),

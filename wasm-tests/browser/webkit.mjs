@@ -10,6 +10,14 @@ const PATIENCE = 20000;
 const KEYS = { Tab: '\uE004', Enter: '\uE007' };
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 
+function isExpression(text) {
+  try {
+    return !!new Function(`return async (given) => (${text})`);
+  } catch {
+    return false;
+  }
+}
+
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // Kills the program as soon as this process has ended, however it ends.
@@ -188,15 +196,44 @@ class Context extends EventEmitter {
 const response = ({ method, status, url }) =>
   ({ status: () => status, url: () => url, request: () => ({ method: () => method, isNavigationRequest: () => true }) });
 
-class Page extends EventEmitter {
-  constructor(context, handle) {
-    super();
-    Object.assign(this, { context, handle });
-    this.keyboard = { press: (key) => this.keys([KEYS[key]]), type: (text) => this.keys([...text]) };
+// What Playwright has for a page; with a `frame`, for the first frame in it.
+class Page {
+  constructor(context, handle, frame = null) {
+    Object.assign(this, { context, handle, frame });
+    this.keyboard = { press: (key) => this.keys([KEYS[key] ?? key]), type: (text) => this.keys([...text]) };
+  }
+
+  on() {}
+
+  frames() {
+    return [this, new Page(this.context, this.handle, 0)];
+  }
+
+  // Runs while commands go to this page.
+  within(run) {
+    return this.context.inWindow(this.handle, async () => {
+      await this.context.send('POST', '/frame', { id: this.frame });
+      return run();
+    });
   }
 
   command(method, path, body) {
-    return this.context.inWindow(this.handle, () => this.context.send(method, path, body));
+    return this.within(() => this.context.send(method, path, body));
+  }
+
+  script(script, args = []) {
+    return this.command('POST', '/execute/sync', { script, args });
+  }
+
+  // A function with its argument, an expression, or statements; a promise is waited for.
+  async evaluate(what, argument = null) {
+    const body = typeof what === 'function' ? `(${what})(given)` : what;
+    if (!isExpression(body)) return this.script(body);
+    const script = `const [given, done] = arguments;
+      (async () => (${body}))().then((value) => done({ value }), (error) => done({ error: String(error) }))`;
+    const { value, error } = await this.command('POST', '/execute/async', { script, args: [argument] });
+    if (error) throw new Error(error);
+    return value;
   }
 
   // Of the document that is shown: WebDriver's is that of one which may only be on its way.
@@ -205,44 +242,28 @@ class Page extends EventEmitter {
   }
 
   title() {
-    return this.command('GET', '/title');
-  }
-
-  script(script, args = []) {
-    return this.command('POST', '/execute/sync', { script, args });
-  }
-
-  // A function with its argument, or an expression; a promise is waited for.
-  async evaluate(what, argument) {
-    const body = typeof what === 'function' ? `(${what})(given)` : what;
-    const script = `const [given, done] = arguments;
-      (async () => (${body}))().then((value) => done({ value }), (error) => done({ error: String(error) }))`;
-    const { value, error } = await this.command('POST', '/execute/async', { script, args: [argument ?? null] });
-    if (error) throw new Error(error);
-    return value;
+    return patiently('title', () => this.script('return document.title'));
   }
 
   innerText(selector) {
     return patiently(selector, () => this.script('return document.querySelector(arguments[0]).innerText', [selector]));
   }
 
-  // Runs what leads to another page, and waits until that has come.
+  // Does what leads to another page, and waits until that has come.
   async leading(run) {
     await patiently('page', () => this.script('window.isLeft = true'));
     await run();
-    await this.waitForNavigation();
-  }
-
-  waitForNavigation() {
-    return patiently('page', async () => {
-      const isThere = await this.script("return !window.isLeft && document.readyState === 'complete'");
-      if (!isThere) throw Object.assign(new Error('the page has not changed'), { code: 'stale' });
-    });
+    await until('other page', () => patiently('page', () => this.script("return !window.isLeft && document.readyState === 'complete'")));
   }
 
   async waitForLoadState() {
-    await patiently('page', async () => {
-      if (!(await this.script("return document.readyState === 'complete'"))) throw Object.assign(new Error('loading'), { code: 'stale' });
+    await until('whole page', () => patiently('page', () => this.script("return document.readyState === 'complete'")));
+  }
+
+  async waitForURL(fits) {
+    await until('URL', async () => {
+      const [url, state] = await patiently('URL', () => this.script('return [location.href, document.readyState]'));
+      return state === 'complete' && fits(new URL(url));
     });
   }
 
@@ -262,37 +283,19 @@ class Page extends EventEmitter {
     return this.leading(() => this.command('POST', '/refresh', {}));
   }
 
-  async waitForURL(fits) {
-    await until('URL', async () => {
-      const [url, state] = await patiently('URL', () => this.script('return [location.href, document.readyState]'));
-      return state === 'complete' && fits(new URL(url));
-    });
+  withElement(selector, run) {
+    return patiently(selector, () => this.within(async () => {
+      const found = await this.context.send('POST', '/element', { using: 'css selector', value: selector });
+      return run(`/element/${found[ELEMENT]}`);
+    }));
   }
 
-  // Runs with the element, in the first frame or in the page.
-  withElement(selector, inFrame, run) {
-    const { context } = this;
-    const shown = async () => `${await this.url()}: ${await this.script('return document.documentElement.outerHTML.slice(0, 2000)')}`;
-    return patiently(selector, () => context.inWindow(this.handle, async () => {
-      await context.send('POST', '/frame', { id: inFrame ? 0 : null });
-      try {
-        const found = await context.send('POST', '/element', { using: 'css selector', value: selector });
-        return await run(`/element/${found[ELEMENT]}`);
-      } finally {
-        await context.send('POST', '/frame', { id: null }).catch(() => {});
-      }
-    })).catch(async (error) => {
-      error.message += `\n${await shown()}`;
-      throw error;
-    });
-  }
-
-  click(selector, inFrame = false) {
-    return this.withElement(selector, inFrame, (element) => this.context.send('POST', `${element}/click`, {}));
+  click(selector) {
+    return this.withElement(selector, (element) => this.context.send('POST', `${element}/click`, {}));
   }
 
   fill(selector, text) {
-    return this.withElement(selector, false, async (element) => {
+    return this.withElement(selector, async (element) => {
       await this.context.send('POST', `${element}/clear`, {});
       await this.context.send('POST', `${element}/value`, { text });
     });
@@ -303,17 +306,13 @@ class Page extends EventEmitter {
     return this.command('POST', '/actions', { actions: [{ type: 'key', id: 'keyboard', actions }] });
   }
 
-  shows(text, inFrame) {
-    return until(`"${text}"`, () => this.withElement('body', inFrame, async (element) =>
-      (await this.context.send('GET', `${element}/text`)).includes(text)));
-  }
-
-  locator(selector, { hasText } = {}, inFrame = false) {
-    return { click: () => this.click(selector, inFrame), waitFor: () => this.shows(hasText, inFrame) };
+  locator(selector, { hasText } = {}) {
+    const waitFor = () => until(`"${hasText}"`, async () => (await this.innerText(selector)).includes(hasText));
+    return { click: () => this.click(selector), waitFor };
   }
 
   frameLocator() {
-    return { first: () => ({ locator: (selector, options) => this.locator(selector, options, true) }) };
+    return { first: () => this.frames()[1] };
   }
 
   // Its closing is the only event that is waited for.
@@ -322,8 +321,9 @@ class Page extends EventEmitter {
     this.context.known = this.context.known.filter((page) => page !== this);
   }
 
-  close() {
-    return this.command('DELETE', '/window');
+  async close() {
+    await this.command('DELETE', '/window');
+    await this.waitForEvent();
   }
 
   async screenshot({ path }) {

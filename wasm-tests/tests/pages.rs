@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    browser::{observe, screenshots, screenshots_behind},
+    browser::{Browser, observe, screenshots, screenshots_behind},
     http1::{Outcome, Server, response},
     issuer::Issuer,
     process::Scratch,
@@ -17,6 +17,11 @@ const CONTRAST: f64 = 4.5;
 /// WCAG 2.2, 2.5.5: the height of what a finger hits, in pixels.
 const TARGET: f64 = 44.0;
 const LOOKS: [&str; 4] = ["light", "dark", "phone", "narrow"];
+
+/// The URL of a path of the site, under a host name that browsers take for this machine.
+fn url_at(world: &World, path: &str) -> String {
+    format!("{}://app.localhost:{}{path}", Browser::chosen().scheme(), world.envoy.port())
+}
 
 fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str)) {
     for look in LOOKS {
@@ -55,7 +60,7 @@ fn the_pages_of_the_filter_are_accessible() {
         setup.configuration["external_url"] = json!(setup.external_url());
         setup.configuration["sign_out"] = json!({"at_provider": false});
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
 
     let error = screenshots(&url("/oauth2/callback"), None, &folder("error"));
     assert_readable(&error, "The sign-in did not work", "callback_malformed", ("A", "Try again"));
@@ -101,7 +106,7 @@ fn the_pages_around_a_session_are_accessible() {
         setup.configuration["sign_in"] = json!({"keep_forms": true, "keep_fragment": true});
         setup.configuration["identity_headers"] = json!({"x-name": "name"});
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
     let pictures = |name: &str, mut arguments: Value| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
         fs::create_dir_all(&folder).expect("the folder for pictures can be made");
@@ -154,7 +159,7 @@ fn the_pages_of_refused_requests_are_accessible() {
             {"access": "required", "allow": {"groups": ["nobody"]}},
         ]);
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
     let pictures = |name: &str, path: &str| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
         screenshots(&url(path), None, &folder)
@@ -200,7 +205,7 @@ fn the_page_with_the_choice_of_providers_is_accessible() {
         let providers = setup.configuration["providers"].as_array_mut().expect("providers");
         providers.extend([one("partners", &url), one(&"a-name-without-a-space".repeat(2), "http://127.0.0.1:1")]);
     });
-    let page = format!("http://app.localhost:{}/page?a=b", world.envoy.port());
+    let page = url_at(&world, "/page?a=b");
     let folder =
         env::var_os("VESTIBULE_PICTURES").map_or(scratch.file("choose"), |at| PathBuf::from(at).join("choose"));
     let choose = screenshots(&page, None, &folder);
@@ -232,7 +237,7 @@ fn the_page_with_logos_and_a_field_for_the_address_is_accessible() {
     });
     let pictures = |name: &str, path: &str| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
-        screenshots(&format!("http://app.localhost:{}{path}", world.envoy.port()), None, &folder)
+        screenshots(&url_at(&world, path), None, &folder)
     };
     let field = ("INPUT", "login_hint");
     let asked = pictures("choose_by_address", "/page?a=b");
@@ -272,7 +277,7 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
             "support_url": "mailto:help@example.com?subject=a&body=b", "text": "New here?\nAsk your team lead.",
         });
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
     let pictures = |name: &str, path: &str, language: &str| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
         fs::create_dir_all(&folder).expect("the folder for pictures can be made");

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    browser::{names, place, text, walk, walk_with_third_party_cookies, walk_without_cookies},
+    browser::{Browser, names, place, text, walk, walk_with_third_party_cookies, walk_without_cookies},
     http1::{Outcome, Server, response},
     process::Scratch,
     site::{ALICE, Site, alice_signs_in, encoded},
@@ -196,6 +196,7 @@ fn a_page_asks_once_about_each_page_that_its_popup_shows() {
     let (user, password) = ALICE;
     let [prepare, open] = by_key("signIn", "void (window.signedIn = signIn({ popup: true }))");
     let wait = || json!(["run", "new Promise((done) => setTimeout(done, 2000))"]);
+    let arrives = || json!(["popup", "until", site.provider.issuer()]);
     // By a script of its page: a URL that is typed can cut it off.
     let popup_goes = |url: &str| json!(["popup", "goes", format!("location.assign('{url}')")]);
     // The user goes astray in the popup, and closes it.
@@ -205,6 +206,7 @@ fn a_page_asks_once_about_each_page_that_its_popup_shows() {
             json!(["open", page]),
             prepare.clone(),
             open.clone(),
+            arrives(),
             popup_goes(&page),
             wait(),
             popup_goes(&site.url("/oauth2/sign_out")),
@@ -221,6 +223,7 @@ fn a_page_asks_once_about_each_page_that_its_popup_shows() {
             json!(["open", page]),
             prepare,
             open,
+            arrives(),
             popup_goes(&page),
             wait(),
             popup_goes(&site.url("/oauth2/start?rd=/page")),
@@ -340,9 +343,13 @@ fn a_script_that_always_signs_in_is_stopped() {
             goes("signIn", "signIn({ returnTo: '/page' })"),
         ],
     );
-    assert_eq!(text(&stopped, "text"), "sign_in_loop after 4 loads", "{stopped:#}\n{}", site.envoy.log());
+    let said = text(&stopped, "text").strip_prefix("sign_in_loop after ").and_then(|rest| rest.strip_suffix(" loads"));
+    let loads: usize = said.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{stopped:#}"));
+    // Firefox takes what was typed on the page before for a click here, for five seconds.
+    let most = if Browser::chosen() == Browser::Firefox { 30 } else { 4 };
+    assert!((4..=most).contains(&loads), "{stopped:#}\n{}", site.envoy.log());
     assert_eq!(place(&clicked), site.url("/page"), "{clicked:#}");
-    assert_eq!(site.provider.seen("/token"), 5);
+    assert_eq!(site.provider.seen("/token"), loads + 1);
 }
 
 #[test]

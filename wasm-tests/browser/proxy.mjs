@@ -10,28 +10,43 @@ const key = (name) => readFileSync(new URL(`../keys/${name}`, import.meta.url));
 // A path that the proxy answers itself, for a page of this site that does nothing.
 export const BLANK = '/.blank';
 
+// Where browsers report what a Content-Security-Policy has stopped.
+const REPORTS = '/.reports';
+
 const isNavigation = ({ 'sec-fetch-mode': mode, accept = '' }) => (mode ? mode === 'navigate' : accept.startsWith('text/html'));
 
-// {port, close(), isOffline}. `answered` gets {method, status, url} of each page load; no cookie comes from the host `blocked`.
-export async function start({ blocked, answered }) {
+// {port, close(), isOffline}. `answered` gets {method, status, url} of each page load, and `complained` each report of a policy; no
+// cookie comes from the host `blocked`; and requests prefer the `language`, if there is one.
+export async function start({ blocked, language, answered, complained }) {
   const proxy = { isOffline: false };
 
   const ask = (request) => {
     const host = request.headers.host.replace(/:\d+$/, '');
     const url = new URL(request.url, `${request.socket.encrypted ? 'https' : 'http'}://${request.headers.host}`);
-    const { method, headers } = request;
+    const { method } = request;
+    const headers = { ...request.headers, ...(language && { 'accept-language': language }) };
     const send = () => http.request({ host: '127.0.0.1', port: url.port, path: url.pathname + url.search, method, headers, agent: false });
     return { host, url, send };
+  };
+
+  const take = async (request, response) => {
+    complained(JSON.parse((await request.toArray()).join(''))['csp-report']);
+    response.end();
   };
 
   const pass = (request, response) => {
     if (proxy.isOffline) return request.socket.destroy();
     const { host, url, send } = ask(request);
     if (url.pathname === BLANK) return response.setHeader('content-type', 'text/html').end(`<!doctype html><title>${url.origin}</title>`);
+    if (url.pathname === REPORTS) return take(request, response);
     const sent = send();
     sent.on('response', (answer) => {
       if (isNavigation(request.headers)) answered({ method: request.method, status: answer.statusCode, url: url.href });
-      const headers = answer.rawHeaders.filter((_, at, all) => host !== blocked || all[at & ~1].toLowerCase() !== 'set-cookie');
+      const isOf = (name) => (_, at, all) => all[at & ~1].toLowerCase() === name;
+      const isPolicy = isOf('content-security-policy');
+      const headers = answer.rawHeaders
+        .map((text, at, all) => (complained && at % 2 && isPolicy(text, at, all) ? `${text}; report-uri ${REPORTS}` : text))
+        .filter((...entry) => host !== blocked || !isOf('set-cookie')(...entry));
       response.writeHead(answer.statusCode, headers);
       answer.pipe(response);
     });

@@ -1,5 +1,6 @@
 // WebKitGTK, headless in Xvfb: as much of Playwright's API as the scripts use, over WebDriver. Playwright itself drives its own
-// build of WebKit only. Each context is a browser of its own, behind `proxy.mjs`, which tells of the page loads.
+// build of WebKit only. Each context is a browser of its own, behind `proxy.mjs`, which tells of the page loads and of
+// what a policy stops.
 import { spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -72,16 +73,10 @@ async function display() {
   return { name: `:${`${number}`.trim()}`, end: server.end };
 }
 
-async function driver(screen, context, options) {
+async function driver(screen, options) {
   const port = await free();
   const env = { DISPLAY: screen.name, GTK_THEME: options.colorScheme === 'dark' ? 'Adwaita:dark' : 'Adwaita', NO_AT_BRIDGE: '1' };
-  if (options.locale) env.LANGUAGE = options.locale.replace('-', '_');
-  const program = leashed(['WebKitWebDriver', `--port=${port}`], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-  for (const output of [program.child.stdout, program.child.stderr]) {
-    output.on('data', (data) => {
-      for (const line of `${data}`.split('\n')) if (line.startsWith('CONSOLE')) context.emit('console', said(line));
-    });
-  }
+  const program = leashed(['WebKitWebDriver', `--port=${port}`], { env, stdio: ['pipe', 'ignore', 'inherit'] });
   const send = async (method, path, body) => {
     const sent = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
     const { value } = await sent.json();
@@ -92,16 +87,22 @@ async function driver(screen, context, options) {
   return { send, end: program.end };
 }
 
-// `CONSOLE SECURITY ERROR Refused to ...`
-const said = (line) => ({ type: () => (line.includes(' ERROR ') ? 'error' : 'log'), text: () => line, location: () => ({ url: '' }) });
+// What a policy has stopped, as the console of another browser says it.
+const complaint = ({ 'document-uri': url, 'blocked-uri': blocked, 'violated-directive': directive }) =>
+  ({ type: () => 'error', text: () => `Content-Security-Policy: ${directive} stops ${blocked} at ${url}`, location: () => ({ url: '' }) });
 
 class Context extends EventEmitter {
   static async open({ binary, blocked }, options) {
     const context = new Context();
-    context.proxy = await start({ blocked, answered: (navigation) => context.emit('response', response(navigation)) });
+    context.proxy = await start({
+      blocked,
+      language: options.locale,
+      answered: (navigation) => context.emit('response', response(navigation)),
+      complained: (report) => report['blocked-uri'].endsWith('/favicon.ico') || context.emit('console', complaint(report)),
+    });
     context.screen = await display();
-    context.driver = await driver(context.screen, context, options);
-    const args = ['--automation', `--proxy=http://127.0.0.1:${context.proxy.port}`, '--ignore-tls-errors', '--enable-write-console-messages-to-stdout=true'];
+    context.driver = await driver(context.screen, options);
+    const args = ['--automation', `--proxy=http://127.0.0.1:${context.proxy.port}`, '--ignore-tls-errors'];
     const { sessionId } = await context.driver.send('POST', '/session', {
       capabilities: {
         alwaysMatch: {
@@ -132,13 +133,26 @@ class Context extends EventEmitter {
   }
 
   async newPage() {
+    const { width, height } = this.options.viewport ?? { width: 1280, height: 800 };
+    const page = width < 500 ? await this.popup() : await this.window();
+    await page.command('POST', '/window/rect', { width, height });
+    return page;
+  }
+
+  async window() {
     const turn = this.queue.then(() => this.send('POST', '/window/new', { type: 'window' }));
     this.queue = turn.catch(() => {});
     const page = new Page(this, (await turn).handle);
     this.known.push(page);
-    const { width, height } = this.options.viewport ?? { width: 1280, height: 800 };
-    await page.command('POST', '/window/rect', { width, height });
     return page;
+  }
+
+  // Without the bar of other windows, which makes them wide. Without a window manager it has no focus.
+  async popup() {
+    const opener = new Page(this, this.own);
+    await opener.script("document.body.innerHTML = '<button>open'; document.body.onclick = () => open('about:blank', '_blank', 'popup')");
+    await opener.click('button');
+    return this.waitForEvent();
   }
 
   pages() {
@@ -203,7 +217,9 @@ class Page {
     this.keyboard = { press: (key) => this.keys([KEYS[key] ?? key]), type: (text) => this.keys([...text]) };
   }
 
-  on() {}
+  on(event, heard) {
+    this.context.on(event, heard);
+  }
 
   frames() {
     return [this, new Page(this.context, this.handle, 0)];

@@ -344,7 +344,7 @@ fn a_script_that_always_signs_in_is_stopped() {
         ],
     );
     let said = text(&stopped, "text").strip_prefix("sign_in_loop after ").and_then(|rest| rest.strip_suffix(" loads"));
-    let loads: usize = said.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{stopped:#}"));
+    let loads: u64 = said.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{stopped:#}"));
     // Firefox takes what was typed on the page before for a click here, for five seconds.
     let most = if Browser::chosen() == Browser::Firefox { 30 } else { 4 };
     assert!((4..=most).contains(&loads), "{stopped:#}\n{}", site.envoy.log());

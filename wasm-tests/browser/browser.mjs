@@ -29,33 +29,38 @@ async function chromium(executablePath, { blocked, third_party }) {
   return { newContext: async () => context, close };
 }
 
-// By WebDriver BiDi. It partitions third-party cookies unless `third_party` is true. Each context is a browser of its own, as
-// colors are a preference of the whole.
+// Playwright sets the colors of every context by a command that Firefox 153 does not have.
+function withoutColors(browser) {
+  const sessions = Object.getPrototypeOf(playwright._connection.toImpl(browser)._browserSession);
+  const { send } = sessions;
+  sessions.send = function (method, ...rest) {
+    return method === 'emulation.setMediaFeaturesOverride' ? Promise.resolve({}) : send.call(this, method, ...rest);
+  };
+}
+
+// By WebDriver BiDi. It partitions third-party cookies unless `third_party` is true. Colors and the
+// language, which is the same for a whole script, are preferences of the process.
 async function firefox(executablePath, { blocked, third_party }) {
   const proxy = blocked && await start({ blocked, answered: () => {} });
-  const launch = (dark) => playwright.firefox.launch({
+  const launch = (dark, locale) => playwright.firefox.launch({
     channel: 'moz-firefox',
     executablePath,
     proxy: proxy && { server: `http://127.0.0.1:${proxy.port}` },
     firefoxUserPrefs: {
       'layout.css.prefers-color-scheme.content-override': dark ? 0 : 1,
+      ...(locale && { 'intl.accept_languages': locale }),
       ...(third_party && { 'network.cookie.cookieBehavior': 0 }),
       ...(proxy && { 'network.proxy.allow_hijacking_localhost': true }),
     },
   });
-  const opened = [];
-  const newContext = async ({ colorScheme, isMobile, ...options } = {}) => {
-    const browser = await launch(colorScheme === 'dark');
-    opened.push(browser);
-    // Playwright sends it for every context, and Firefox 153 does not have it.
-    const sessions = Object.getPrototypeOf(playwright._connection.toImpl(browser)._browserSession);
-    const { send } = sessions;
-    sessions.send = function (method, ...rest) {
-      return method === 'emulation.setMediaFeaturesOverride' ? Promise.resolve({}) : send.call(this, method, ...rest);
-    };
-    return browser.newContext(options);
+  const opened = {};
+  const newContext = async ({ viewport, colorScheme, locale } = {}) => {
+    const dark = colorScheme === 'dark';
+    const browser = await (opened[`${dark}`] ??= launch(dark, locale));
+    withoutColors(browser);
+    return browser.newContext({ viewport });
   };
-  return { newContext, close: () => Promise.all(opened.map((browser) => browser.close())) };
+  return { newContext, close: async () => Promise.all((await Promise.all(Object.values(opened))).map((browser) => browser.close())) };
 }
 
 const BROWSERS = { chromium, firefox, webkit: webkit.launch };

@@ -137,8 +137,11 @@ fn the_pages_around_a_session_are_accessible() {
     let none = pictures("form_none", json!({"url": url("/oauth2/form")}));
     assert_readable(&none, "Send your form again?", "This tab has no form", ("A", "Continue"));
 
-    let fragment = pictures("fragment", json!({"url": url("/page#part"), "scripts": false}));
-    assert_readable(&fragment, "Signing in", "needs JavaScript", ("A", "Sign in"));
+    // The drivers of the others need scripts.
+    if Browser::chosen() == Browser::Chromium {
+        let fragment = pictures("fragment", json!({"url": url("/page#part"), "scripts": false}));
+        assert_readable(&fragment, "Signing in", "needs JavaScript", ("A", "Sign in"));
+    }
 
     let at = end_of_the_loop(&world, &url("/oauth2/start?rd=/page"));
     let looping = pictures("sign_in_loop", json!({"url": at}));
@@ -296,7 +299,9 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
         // Neither is ours: the operator's choice.
         ("nl-NL", "pt-BR", "Você não pode abrir esta página", "Usar outra conta"),
     ];
-    for (browser, tag, title, label) in languages {
+    // The language is no matter of the engine; how its letters look is.
+    let of_all = |browser: &str| Browser::chosen() == Browser::Chromium || ["en-GB", "ja-JP"].contains(&browser);
+    for (browser, tag, title, label) in languages.into_iter().filter(|(browser, ..)| of_all(browser)) {
         let page = pictures(&format!("brand-{tag}"), "/admin/users", browser);
         let title = format!("{title} · Example <Wiki> & Co.");
         assert_readable(&page, &title, "not_allowed", ("A", label));
@@ -304,8 +309,9 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
             let page = &page[look];
             assert_eq!((&page["language"], &page["direction"]), (&json!(tag), &json!("ltr")), "{look}");
             assert_eq!(page["images"][0]["natural"], 16, "{look}: {page:#}");
-            let said = page["text"].as_str().expect("a text");
-            for part in ["Example <Wiki> & Co.", "alice@example.com", "New here?\nAsk your team lead."] {
+            // `innerText` of WebKit has a space for the line that it shows.
+            let said = page["text"].as_str().expect("a text").replace('\n', " ");
+            for part in ["Example <Wiki> & Co.", "alice@example.com", "New here? Ask your team lead."] {
                 assert!(said.contains(part), "{look} {part}: {said}");
             }
         }

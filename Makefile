@@ -15,9 +15,12 @@ BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 # The supported versions of Envoy beside the newest, which has all tests. Each has its wasm-tests/requirements-envoy-VERSION.txt.
 ENVOYS := 1.39.3 1.38.2 1.37.0
 ASK_MOST := bearer samples sign_in route_policies
+# Beside Chromium, which has all tests.
+BROWSERS := firefox webkit
+IN_BROWSERS := browser browser_providers browser_sessions browser_tabs client_module embedded pages scripts_of_pages
 DENY := .local/cargo-deny/bin/cargo-deny
 
-.PHONY: help build test unit e2e envoys providers mesh lint deny doc fuzz check dry-run demo image release reproducible size cost bench soak scale toolchain java go lint-tools
+.PHONY: help build test unit e2e envoys browsers providers mesh lint deny doc fuzz check dry-run demo image release reproducible size cost bench soak scale toolchain java go lint-tools
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,7 +42,7 @@ $(BINARYEN): .wasm-opt/package-lock.json
 	@touch $@
 
 # The module as it ships; without this the tests build one with cargo alone.
-test e2e envoy-% providers mesh cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
+test e2e envoy-% browser-% providers mesh cost bench soak scale: export VESTIBULE_WASM = $(abspath $(MODULE))
 
 test: build ## everything: the core natively, then the filter in the real Envoy with a real provider and a browser
 	cargo test --workspace
@@ -56,6 +59,12 @@ envoys: $(ENVOYS:%=envoy-%) ## the scenarios that ask most of Envoy, in each oth
 envoy-%: export VESTIBULE_ENVOY = $*
 envoy-%: build
 	cargo test -p wasm-tests $(ASK_MOST:%=--test %)
+
+browsers: $(BROWSERS:%=browser-%) ## what users do, in Firefox and in WebKitGTK, whose engine Safari has; where need be as root it installs Debian's packages
+
+browser-%: export VESTIBULE_BROWSER = $*
+browser-%: build
+	cargo test -p wasm-tests $(IN_BROWSERS:%=--test %)
 
 providers: java go build ## a sign-in at every provider of envoy/docs/providers.md, Keycloak and Dex too; needs a JDK (17 or newer), Maven and Go
 	cargo test -p wasm-tests --features providers --test matrix --test keycloak

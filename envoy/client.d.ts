@@ -14,7 +14,8 @@ export interface SignInError extends Error {
   /**
    * What is wrong: a code of the filter (its page on troubleshooting has all of them), or
    *
-   * - `popup_blocked`: the browser opens no window, since the user has not just clicked or pressed a key;
+   * - `popup_blocked`: the browser opens no window, since the user has not just clicked or pressed a key (in Safari: since this
+   *   is not the handler of that);
    * - `sign_in_loop`: three sign-ins of this tab in a minute, without a user who clicks, did not help;
    * - `unexpected_answer`: something else than the filter has answered;
    * - `unreachable`: nothing has answered, such as without a network; `cause` has the browser's error.

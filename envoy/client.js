@@ -63,13 +63,17 @@ export const client = (prefix) => {
   const inPopup = async (url) => {
     const popup = open(url, "_blank", "popup,width=500,height=700");
     if (!popup) throw failure("popup_blocked");
+    /** @type {Document | undefined} */
+    let asked;
     // A provider's Cross-Origin-Opener-Policy makes an open popup look closed: then the focus tells.
     while (!(popup.closed && document.hasFocus())) {
       await wait(300, 0);
       try {
         const { host, pathname } = popup.location;
-        // A provider may be at the same host.
-        if (host === location.host && !pathname.startsWith(`${prefix}/`) && (await user())) break;
+        // A provider may be at the same host: each page there is asked about once.
+        if (asked === popup.document || host !== location.host || pathname.startsWith(`${prefix}/`)) continue;
+        if (await user()) break;
+        asked = popup.document;
       } catch {}
     }
     popup.close();

@@ -7,7 +7,7 @@
 // images, how large its controls are, what the Tab key reaches, what axe-core finds in it, and every complaint of the browser's
 // console, a blocked style among them.
 import { readFileSync } from 'node:fs';
-import { fillIn, observe, required, seen } from './browser.mjs';
+import { fillIn, leading, observe, required, seen } from './browser.mjs';
 
 const AXE = readFileSync(required.resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -92,7 +92,7 @@ await observe(async (browser, given) => {
       complaints.push(message.text());
     });
     await page.goto(given.link ?? given.url);
-    if (given.link) await Promise.all([page.waitForNavigation(), page.click('a, button')]);
+    if (given.link) await leading(page, () => page.click('a, button'));
     if (given.then) await page.goto(given.then);
     if (given.user) {
       await fillIn(page, given);

@@ -35,7 +35,7 @@ await observe(async (browser, given) => {
   }
   if (given.sign_out) {
     await page.goto(given.sign_out);
-    if (new URL(page.url()).origin !== new URL(given.url).origin) await sayYes(page);
+    if (new URL(await page.url()).origin !== new URL(given.url).origin) await sayYes(page);
     report.signed_out = { ...await seen(page), cookies: await cookies(context, given.url) };
     await page.goto(given.url);
     report.after = await seen(page);

@@ -9,14 +9,16 @@
 //   until URL (waits for a page that a script leads to; the beginning of its URL) · shows TEXT (waits for a page with this)
 //   fetch URL {method, headers, body} (as a script of the page does)
 //   run SCRIPT (an expression in the page; its value, awaited, is the `answer`) · goes SCRIPT (leads to another page)
-//   popup USER PASSWORD (in the provider's form, in another window than that of the steps, which closes then)
+//   gesture SCRIPT (an expression in the handler of a key, as browsers want it to open a window; its value, awaited, is the `answer`)
+//   popup VERB ... (a step in the other window that the page has opened)
+//   close (the window) · closes USER PASSWORD (after the provider's form, which is filled in, the window closes by itself)
 //   offline BOOLEAN (without a network, or with one again)
 //   forget HOST (its cookies)
 // After every step it is noted what the person sees, by which redirects it came (those of pictures and scripts left out),
 // which cookies `home` has, and what the browser complained about; after `tabs` also what each tab shows, as `tabs`; after
 // `press` also what has the focus, as `focus`: {tag, text, outline}; after `fetch` also its `answer`: {status, url, redirected, headers, text} or {failed}. The fragment of a URL is part of its target.
 // Nobody may set a cookie at the host `blocked`; with `third_party` true a site may in a frame of another, with false only a partitioned one.
-import { cookies, fillIn, observe, sayYes, seen } from './browser.mjs';
+import { cookies, fillIn, leading, observe, sayYes, seen } from './browser.mjs';
 
 // Runs in the page.
 function focused() {
@@ -48,9 +50,9 @@ await observe(async (browser, given) => {
   });
 
   let page = await context.newPage();
-  const leave = () => {
-    const provider = new URL(page.url()).origin;
-    return page.waitForURL((url) => url.origin !== provider);
+  const leave = async () => {
+    const provider = new URL(await page.url()).origin;
+    await page.waitForURL((url) => url.origin !== provider);
   };
   // Of what a verb returns, `tabs`, `answer` and `focus` go into its report.
   const verbs = {
@@ -58,24 +60,36 @@ await observe(async (browser, given) => {
     sign_in: (user, password) => Promise.all([leave(), fillIn(page, { user, password })]),
     sign_out: () => sayYes(page),
     fill: (selector, text) => page.fill(selector, text),
-    click: (selector) => Promise.all([page.waitForNavigation(), page.click(selector)]),
+    click: (selector) => leading(page, () => page.click(selector)),
     press: async (key) => {
       await page.keyboard.press(key);
       return { focus: await page.evaluate(focused) };
     },
     type: (text) => page.keyboard.type(text),
-    enter: () => Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]),
-    frame: (selector) => Promise.all([page.waitForNavigation(), page.frameLocator('iframe').first().locator(selector).click()]),
+    enter: () => leading(page, () => page.keyboard.press('Enter')),
+    frame: (selector) => leading(page, () => page.frameLocator('iframe').first().locator(selector).click()),
     framed: (text) => page.frameLocator('iframe').first().locator('body', { hasText: text }).waitFor(),
     until: (start) => page.waitForURL((url) => url.href.startsWith(start)),
     shows: (text) => page.locator('body', { hasText: text }).waitFor(),
     fetch: async (url, init) => ({ answer: await page.evaluate(ask, [url, init]) }),
     run: async (script) => ({ answer: await page.evaluate(script) }),
-    goes: (script) => Promise.all([page.waitForNavigation(), page.evaluate(`void ${script}`)]),
-    popup: async (user, password) => {
-      const other = context.pages().find((open) => open !== page) ?? await context.waitForEvent('page');
-      await Promise.all([other.waitForEvent('close'), fillIn(other, { user, password })]);
+    goes: (script) => leading(page, () => page.evaluate(`void ${script}`)),
+    gesture: async (script) => {
+      await page.evaluate(`void (window.pressed = new Promise((done) => addEventListener('keydown', () => done(${script}), { once: true })))`);
+      await page.keyboard.press('x');
+      return { answer: await page.evaluate('window.pressed') };
     },
+    popup: async (verb, ...nouns) => {
+      const opener = page;
+      page = context.pages().find((open) => open !== opener) ?? await context.waitForEvent('page');
+      try {
+        return await verbs[verb](...nouns);
+      } finally {
+        page = opener;
+      }
+    },
+    close: () => page.close(),
+    closes: (user, password) => Promise.all([page.waitForEvent('close'), fillIn(page, { user, password })]),
     offline: (without) => context.setOffline(without),
     back: () => page.goBack(),
     forward: () => page.goForward(),

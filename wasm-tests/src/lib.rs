@@ -2,7 +2,7 @@
 //! three parties around the filter, each of which misbehaves on request.
 
 pub mod api_client;
-pub mod chromium;
+pub mod browser;
 pub mod clock;
 pub mod cookies;
 pub mod dex;

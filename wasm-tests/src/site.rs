@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    chromium::text,
+    browser::text,
     envoy::{Envoy, READY, Setup},
     html::Form,
     http1::Response,

@@ -98,7 +98,31 @@ pub fn provider() -> PathBuf {
     folder
 }
 
-/// The browser binary: the one on the path, or Debian's.
+/// Firefox: the one on the path, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn firefox() -> PathBuf {
+    debian("Firefox", "firefox-esr", &["firefox-esr", "firefox"])
+}
+
+/// The browser of WebKitGTK, with its driver and a display for it: those of this machine, or Debian's.
+///
+/// # Panics
+/// If there is none and we may not install one, saying how to get it.
+#[must_use]
+pub fn webkit() -> PathBuf {
+    debian("WebKitGTK", "webkit2gtk-driver", &["WebKitWebDriver"]);
+    debian("Xvfb", "xvfb", &["Xvfb"]);
+    let libraries = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders =
+        libraries.flat_map(|folder| ["4.1", "4.0"].map(|version| folder.join(format!("webkit2gtk-{version}"))));
+    let browser = folders.map(|folder| folder.join("MiniBrowser")).find(|file| file.is_file());
+    browser.expect("Debian's package of the driver comes with MiniBrowser")
+}
+
+/// Chromium: the one on the path, or Debian's.
 ///
 /// # Panics
 /// If there is none and we may not install one, saying how to get it.

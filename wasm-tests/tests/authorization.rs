@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{place, text, walk},
+    browser::{place, text, walk},
     issuer::{Issuer, RefreshTokens},
     provider::many_groups,
     site::{ALICE, BIG, Site},

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::Url;
 use wasm_tests::{
-    chromium::{place, text, walk},
+    browser::{place, text, walk},
     html::Form,
     http1::Response,
     keys,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{Visit, names, place, text, walk, walk_without_cookies},
+    browser::{Visit, names, place, text, walk, walk_without_cookies},
     http1::{Outcome, Server, response},
     site::{ALICE, Site},
     user_agent::UserAgent,

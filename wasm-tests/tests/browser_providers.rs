@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{names, place, text, walk},
+    browser::{names, place, text, walk},
     provider::{Provider, Settings, client},
     site::{ALICE, Site},
     world::{LOGIN_LOOP_COOKIE, SESSION_COOKIE},

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{place, text, walk},
+    browser::{place, text, walk},
     http1::{Outcome, Server, response},
     site::{ALICE, Site},
     world::SESSION_COOKIE,

@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{OtherTabs, names, place, tabs_at_once, text, walk},
+    browser::{OtherTabs, names, place, tabs_at_once, text, walk},
     clock::Clock,
     process::until,
     site::{ALICE, Site},

@@ -1,11 +1,15 @@
 //! An app in a frame of another site: whether its session comes along, in a real browser, and what other sites can do with it.
 
+use std::thread;
+
 use serde_json::json;
 use wasm_tests::{
-    chromium::{text, walk_with_third_party_cookies},
+    browser::{Browser, text, walk, walk_with_third_party_cookies},
     envoy::{Envoy, Setup},
     http1::{Outcome, Request, Server, response},
-    issuer::{Endpoint, Issuer},
+    issuer::{Answer, Endpoint, Fault, Issuer},
+    logout::accept_logouts,
+    process::until,
     site::{ALICE, Site},
     upstream::Upstream,
     user_agent::Outgoing,
@@ -94,6 +98,46 @@ fn partitioned_cookies_sign_in_within_the_frame_where_third_party_cookies_are_bl
             assert_eq!((users, sign_ins), (vec![], 0), "{steps:#?}\n{}", envoy.log());
         }
     }
+}
+
+#[test]
+fn a_frame_on_a_page_of_the_provider_ends_the_session() {
+    let world = World::around(Issuer::start(), |setup| {
+        accept_logouts(setup);
+        setup.configuration["external_url"] = json!(setup.external_url());
+    });
+    let home = format!("{}://app.localhost:{}", Browser::chosen().scheme(), world.envoy.port());
+    let (issuer, upstream) = (&world.issuer, &world.upstream);
+    let [_, _, _, told, after] = thread::scope(|scope| {
+        // The browser is at this page while the provider's learns which session it ends.
+        scope.spawn(|| {
+            let sid = until("a sign-in", || issuer.sids().pop());
+            let of_session =
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs([("iss", issuer.url()), ("sid", sid)]).finish();
+            let body = format!(
+                "<!doctype html><title>Signed out</title><body>\
+                 <iframe src='{home}/oauth2/frontchannel_logout?{of_session}' onload='document.body.append(\"told\")'></iframe>"
+            );
+            let answer = Answer::Body { status: 200, content_type: "text/html", body: body.into_bytes() };
+            issuer.misbehave(Fault::Answer(Endpoint::EndSession, answer));
+            upstream.release();
+        });
+        walk(
+            &home,
+            [
+                json!(["open", format!("{home}/page")]),
+                json!(["open", format!("{home}/public/between?held")]),
+                json!(["open", format!("{}/session/end", issuer.url())]),
+                json!(["shows", "told"]),
+                json!(["open", format!("{home}/page")]),
+            ],
+        )
+    });
+    assert_eq!(told["complaints"], json!([]), "{told:#}");
+    assert_eq!(text(&after, "text"), "hello from the app", "{after:#}");
+    assert_eq!(issuer.requests(Endpoint::Authorization).len(), 2, "{after:#}\n{}", world.log());
+    assert_eq!(users(&upstream.seen(), "/page"), ["alice"; 2], "{}", world.log());
+    upstream.forget();
 }
 
 #[test]

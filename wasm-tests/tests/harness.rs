@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use wasm_tests::chromium::screenshots;
+use wasm_tests::browser::screenshots;
 use wasm_tests::clock::Clock;
 use wasm_tests::envoy::{Envoy, Setup, get};
 use wasm_tests::process::{Scratch, until};

@@ -1,7 +1,7 @@
 //! The files for control planes, which hand them to Envoy: a browser signs in through each. Needs Go: `make mesh`.
 
 use wasm_tests::{
-    chromium::{Visit, text},
+    browser::{Visit, text},
     http1::Response,
     mesh::{CAROL, Mesh, NO_CLUSTER, PUBLIC},
     site::ALICE,

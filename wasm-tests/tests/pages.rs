@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{observe, screenshots, screenshots_behind},
+    browser::{Browser, observe, screenshots, screenshots_behind},
     http1::{Outcome, Server, response},
     issuer::Issuer,
     process::Scratch,
@@ -18,6 +18,11 @@ const CONTRAST: f64 = 4.5;
 const TARGET: f64 = 44.0;
 const LOOKS: [&str; 4] = ["light", "dark", "phone", "narrow"];
 
+/// The URL of a path of the site, under a host name that browsers take for this machine.
+fn url_at(world: &World, path: &str) -> String {
+    format!("{}://app.localhost:{}{path}", Browser::chosen().scheme(), world.envoy.port())
+}
+
 fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str)) {
     for look in LOOKS {
         let page = &seen[look];
@@ -27,7 +32,10 @@ fn assert_readable(seen: &Value, title: &str, code: &str, control: (&str, &str))
         assert_eq!(page["violations"], json!([]), "{look}: {page:#}");
         assert_eq!(page["scrolls_sideways"], false, "{look}: {page:#}");
         assert_eq!((&page["focus"]["tag"], &page["focus"]["text"]), (&json!(control.0), &json!(control.1)), "{look}");
-        assert_eq!(page["focus"]["outline"], "solid", "{look}: the focus is not visible");
+        // A narrow window of WebKitGTK is a popup, which is not in front here.
+        if Browser::chosen() != Browser::WebKit || matches!(look, "light" | "dark") {
+            assert_eq!(page["focus"]["outline"], "solid", "{look}: the focus is not visible");
+        }
         let texts = page["texts"].as_array().expect("texts");
         assert!(texts.len() >= 2, "{look}: {page:#}");
         for text in texts {
@@ -55,7 +63,7 @@ fn the_pages_of_the_filter_are_accessible() {
         setup.configuration["external_url"] = json!(setup.external_url());
         setup.configuration["sign_out"] = json!({"at_provider": false});
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
 
     let error = screenshots(&url("/oauth2/callback"), None, &folder("error"));
     assert_readable(&error, "The sign-in did not work", "callback_malformed", ("A", "Try again"));
@@ -101,7 +109,7 @@ fn the_pages_around_a_session_are_accessible() {
         setup.configuration["sign_in"] = json!({"keep_forms": true, "keep_fragment": true});
         setup.configuration["identity_headers"] = json!({"x-name": "name"});
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
     let pictures = |name: &str, mut arguments: Value| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
         fs::create_dir_all(&folder).expect("the folder for pictures can be made");
@@ -129,8 +137,11 @@ fn the_pages_around_a_session_are_accessible() {
     let none = pictures("form_none", json!({"url": url("/oauth2/form")}));
     assert_readable(&none, "Send your form again?", "This tab has no form", ("A", "Continue"));
 
-    let fragment = pictures("fragment", json!({"url": url("/page#part"), "scripts": false}));
-    assert_readable(&fragment, "Signing in", "needs JavaScript", ("A", "Sign in"));
+    // The drivers of the others need scripts.
+    if Browser::chosen() == Browser::Chromium {
+        let fragment = pictures("fragment", json!({"url": url("/page#part"), "scripts": false}));
+        assert_readable(&fragment, "Signing in", "needs JavaScript", ("A", "Sign in"));
+    }
 
     let at = end_of_the_loop(&world, &url("/oauth2/start?rd=/page"));
     let looping = pictures("sign_in_loop", json!({"url": at}));
@@ -154,7 +165,7 @@ fn the_pages_of_refused_requests_are_accessible() {
             {"access": "required", "allow": {"groups": ["nobody"]}},
         ]);
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
     let pictures = |name: &str, path: &str| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
         screenshots(&url(path), None, &folder)
@@ -200,7 +211,7 @@ fn the_page_with_the_choice_of_providers_is_accessible() {
         let providers = setup.configuration["providers"].as_array_mut().expect("providers");
         providers.extend([one("partners", &url), one(&"a-name-without-a-space".repeat(2), "http://127.0.0.1:1")]);
     });
-    let page = format!("http://app.localhost:{}/page?a=b", world.envoy.port());
+    let page = url_at(&world, "/page?a=b");
     let folder =
         env::var_os("VESTIBULE_PICTURES").map_or(scratch.file("choose"), |at| PathBuf::from(at).join("choose"));
     let choose = screenshots(&page, None, &folder);
@@ -232,7 +243,7 @@ fn the_page_with_logos_and_a_field_for_the_address_is_accessible() {
     });
     let pictures = |name: &str, path: &str| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
-        screenshots(&format!("http://app.localhost:{}{path}", world.envoy.port()), None, &folder)
+        screenshots(&url_at(&world, path), None, &folder)
     };
     let field = ("INPUT", "login_hint");
     let asked = pictures("choose_by_address", "/page?a=b");
@@ -272,7 +283,7 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
             "support_url": "mailto:help@example.com?subject=a&body=b", "text": "New here?\nAsk your team lead.",
         });
     });
-    let url = |path: &str| format!("http://app.localhost:{}{path}", world.envoy.port());
+    let url = |path: &str| url_at(&world, path);
     let pictures = |name: &str, path: &str, language: &str| {
         let folder = env::var_os("VESTIBULE_PICTURES").map_or(scratch.file(name), |at| PathBuf::from(at).join(name));
         fs::create_dir_all(&folder).expect("the folder for pictures can be made");
@@ -288,7 +299,9 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
         // Neither is ours: the operator's choice.
         ("nl-NL", "pt-BR", "Você não pode abrir esta página", "Usar outra conta"),
     ];
-    for (browser, tag, title, label) in languages {
+    // The language is no matter of the engine; how its letters look is.
+    let of_all = |browser: &str| Browser::chosen() == Browser::Chromium || ["en-GB", "ja-JP"].contains(&browser);
+    for (browser, tag, title, label) in languages.into_iter().filter(|(browser, ..)| of_all(browser)) {
         let page = pictures(&format!("brand-{tag}"), "/admin/users", browser);
         let title = format!("{title} · Example <Wiki> & Co.");
         assert_readable(&page, &title, "not_allowed", ("A", label));
@@ -296,8 +309,9 @@ fn the_pages_have_the_name_of_the_site_and_the_language_of_the_browser() {
             let page = &page[look];
             assert_eq!((&page["language"], &page["direction"]), (&json!(tag), &json!("ltr")), "{look}");
             assert_eq!(page["images"][0]["natural"], 16, "{look}: {page:#}");
-            let said = page["text"].as_str().expect("a text");
-            for part in ["Example <Wiki> & Co.", "alice@example.com", "New here?\nAsk your team lead."] {
+            // `innerText` of WebKit has a space for the line that it shows.
+            let said = page["text"].as_str().expect("a text").replace('\n', " ");
+            for part in ["Example <Wiki> & Co.", "alice@example.com", "New here? Ask your team lead."] {
                 assert!(said.contains(part), "{look} {part}: {said}");
             }
         }

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use wasm_tests::{
-    chromium::{place, text, walk},
+    browser::{place, text, walk},
     envoy::{Envoy, Setup},
     github::emulator::{self, Emulator},
     http1::Request,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wasm_tests::{
-    chromium::{place, walk},
+    browser::{place, walk},
     site::{ALICE, Site},
 };
 

@@ -142,7 +142,7 @@ impl Ports {
             r#"
 Vestibule stands before Datasette, an app without any sign-in of its own.
 
-  Open   http://localhost:{front}/
+  Open   http://localhost:{front}/  (not in Safari: it keeps the session's cookie by https only, even at localhost)
   Users  alice with alice-password
          bob with bob-password
 

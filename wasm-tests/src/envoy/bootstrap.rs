@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::{clock::Clock, ports, sample::Sample, tools};
+use crate::{browser::Browser, clock::Clock, ports, sample::Sample, tools};
 
 /// In which of its two forms the filter's configuration is handed to Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Setup {
     /// as another site than 127.0.0.1.
     #[must_use]
     pub fn external_url(&self) -> String {
-        format!("http://app.localhost:{}", self.port)
+        format!("{}://app.localhost:{}", Browser::chosen().scheme(), self.port)
     }
 
     /// With this configuration document for the filter.

@@ -1,13 +1,60 @@
-//! Headless Chromium, driven by the scripts in `browser`, which report their observations as JSON.
+//! A headless browser, driven by the scripts in `browser`, which report their observations as JSON. It is Chromium, or the one
+//! that `VESTIBULE_BROWSER` names: `firefox` or `webkit`.
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::process::{self, Running, Scratch};
 use crate::tools;
+
+/// A browser in which the scenarios run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Browser {
+    /// Debian's Chromium, Chrome, or another build of it.
+    Chromium,
+    /// Firefox, such as Debian's ESR.
+    Firefox,
+    /// WebKitGTK, which shares its engine with Safari.
+    WebKit,
+}
+
+impl Browser {
+    /// The one that `VESTIBULE_BROWSER` names, or Chromium.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    #[must_use]
+    pub fn chosen() -> Self {
+        match env::var("VESTIBULE_BROWSER").unwrap_or_default().as_str() {
+            "" | "chromium" => Self::Chromium,
+            "firefox" => Self::Firefox,
+            "webkit" => Self::WebKit,
+            other => panic!("VESTIBULE_BROWSER={other}: the browsers are chromium, firefox and webkit"),
+        }
+    }
+
+    /// The scheme of the sites it visits. WebKit takes no `Secure` cookie by HTTP, not even from this machine; the proxy of
+    /// its driver ends TLS.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Chromium | Self::Firefox => "http",
+            Self::WebKit => "https",
+        }
+    }
+
+    fn name_and_binary(self) -> (&'static str, PathBuf) {
+        match self {
+            Self::Chromium => ("chromium", tools::chromium()),
+            Self::Firefox => ("firefox", tools::firefox()),
+            Self::WebKit => ("webkit", tools::webkit()),
+        }
+    }
+}
 
 /// A visit of one user with one browser: the pages to open, and the credentials.
 #[derive(Debug, Clone, Default)]
@@ -165,10 +212,10 @@ pub fn screenshots_behind(link: &str, folder: &Path) -> Value {
 /// If the script fails, with what it said.
 #[must_use]
 pub fn observe(script: &str, mut arguments: Value) -> Value {
-    let chromium = tools::chromium();
+    let (name, binary) = Browser::chosen().name_and_binary();
     let _driver = tools::provider();
-    arguments["chromium"] = json!(chromium);
-    let scratch = Scratch::new("chromium");
+    arguments["browser"] = json!({"name": name, "binary": binary});
+    let scratch = Scratch::new("browser");
     let (file, log) = (scratch.file("arguments.json"), scratch.file("log"));
     fs::write(&file, arguments.to_string()).expect("the target folder can be written");
     let mut command = Command::new("node");

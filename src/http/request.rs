@@ -150,7 +150,7 @@ impl Request {
         self.single(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The names of lines that an app may take for this header ([`folded`]).
+    /// The names of lines that an app may take for this header ([`folded`](super::folded)).
     pub fn names_like(&self, name: &str) -> Vec<&str> {
         let alike = self.lines.iter().filter(|line| is_alike(self.part(&line.name), name.as_bytes()));
         alike.map(|line| self.name(line)).collect()

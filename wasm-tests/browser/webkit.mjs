@@ -310,11 +310,10 @@ class Page {
     return this.withElement(selector, (element) => this.context.send('POST', `${element}/click`, {}));
   }
 
+  // As pasted: the driver's keyboard has no line ends and few letters.
   fill(selector, text) {
-    return this.withElement(selector, async (element) => {
-      await this.context.send('POST', `${element}/clear`, {});
-      await this.context.send('POST', `${element}/value`, { text });
-    });
+    const script = 'const field = document.querySelector(arguments[0]); field.focus(); field.value = arguments[1]';
+    return patiently(selector, () => this.script(script, [selector, text]));
   }
 
   keys(keys) {

@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { BLANK, start } from './proxy.mjs';
 
-const PATIENCE = 20000;
+const PATIENCE = 60000;
 const KEYS = { Tab: '\uE004', Enter: '\uE007' };
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 

@@ -16,7 +16,7 @@ BINARYEN := .wasm-opt/node_modules/binaryen/index.js
 ENVOYS := 1.39.3 1.38.2 1.37.0
 ASK_MOST := bearer samples sign_in route_policies
 # Beside Chromium, which has all tests.
-BROWSERS := firefox webkit
+BROWSERS := $(or $(ONLY),firefox webkit)
 IN_BROWSERS := browser browser_providers browser_sessions browser_tabs client_module embedded pages scripts_of_pages
 DENY := .local/cargo-deny/bin/cargo-deny
 
@@ -60,7 +60,7 @@ envoy-%: export VESTIBULE_ENVOY = $*
 envoy-%: build
 	cargo test -p wasm-tests $(ASK_MOST:%=--test %)
 
-browsers: $(BROWSERS:%=browser-%) ## what users do, in Firefox and in WebKitGTK, whose engine Safari has; where need be as root it installs Debian's packages
+browsers: $(BROWSERS:%=browser-%) ## what users do, in Firefox and in WebKitGTK, whose engine Safari has; where need be as root it installs Debian's packages; ONLY=webkit
 
 browser-%: export VESTIBULE_BROWSER = $*
 browser-%: build

@@ -69,11 +69,10 @@ export const client = (prefix) => {
     while (!(popup.closed && document.hasFocus())) {
       await wait(300, 0);
       try {
-        const { host, pathname } = popup.location;
-        // A provider may be at the same host: each page there is asked about once.
-        if (asked === popup.document || host !== location.host || pathname.startsWith(`${prefix}/`)) continue;
-        if (await user()) break;
-        asked = popup.document;
+        const { document: page, location: { host, pathname } } = popup;
+        // Of this origin, as it can be read; an empty one has no host. A provider may be here too: each page is asked about once.
+        if (page !== asked && host && !pathname.startsWith(`${prefix}/`) && (await user())) break;
+        asked = page;
       } catch {}
     }
     popup.close();

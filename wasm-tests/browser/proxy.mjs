@@ -35,9 +35,9 @@ export async function start({ blocked, language, answered, complained }) {
   };
 
   const pass = (request, response) => {
-    if (proxy.isOffline) return request.socket.destroy();
     const { host, url, send } = ask(request);
     if (url.pathname === BLANK) return response.setHeader('content-type', 'text/html').end(`<!doctype html><title>${url.origin}</title>`);
+    if (proxy.isOffline) return request.socket.destroy();
     if (url.pathname === REPORTS) return take(request, response);
     const sent = send();
     sent.on('response', (answer) => {
@@ -83,10 +83,9 @@ export async function start({ blocked, language, answered, complained }) {
   const [port, tls] = await Promise.all([server, encrypted].map(listen));
   server.on('connect', (_, socket) => {
     socket.on('error', () => {});
-    if (proxy.isOffline) return socket.destroy();
     socket.write('HTTP/1.1 200 OK\r\n\r\n');
     // The first byte of TLS says so.
-    return socket.once('data', (first) => {
+    socket.once('data', (first) => {
       const other = connect(first[0] === 0x16 ? tls : port, '127.0.0.1').on('error', () => socket.destroy());
       other.write(first);
       socket.on('error', () => other.destroy()).pipe(other).pipe(socket);

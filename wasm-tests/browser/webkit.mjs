@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { BLANK, start } from './proxy.mjs';
 
-const PATIENCE = 20000;
+const PATIENCE = 60000;
 const KEYS = { Tab: '\uE004', Enter: '\uE007' };
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf';
 
@@ -310,11 +310,10 @@ class Page {
     return this.withElement(selector, (element) => this.context.send('POST', `${element}/click`, {}));
   }
 
+  // As pasted: the driver's keyboard has no line ends and few letters.
   fill(selector, text) {
-    return this.withElement(selector, async (element) => {
-      await this.context.send('POST', `${element}/clear`, {});
-      await this.context.send('POST', `${element}/value`, { text });
-    });
+    const script = 'const field = document.querySelector(arguments[0]); field.focus(); field.value = arguments[1]';
+    return patiently(selector, () => this.script(script, [selector, text]));
   }
 
   keys(keys) {

@@ -60,7 +60,7 @@ envoy-%: export VESTIBULE_ENVOY = $*
 envoy-%: build
 	cargo test -p wasm-tests $(ASK_MOST:%=--test %)
 
-browsers: $(BROWSERS:%=browser-%) ## what users do, in Firefox and in WebKitGTK, whose engine Safari has; where need be as root it installs Debian's packages; ONLY=webkit
+browsers: $(BROWSERS:%=browser-%) ## the scenarios with a browser in Firefox and in WebKitGTK, the engine of Safari; as root it installs Debian's packages; ONLY=webkit
 
 browser-%: export VESTIBULE_BROWSER = $*
 browser-%: build

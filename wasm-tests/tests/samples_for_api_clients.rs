@@ -125,7 +125,7 @@ fn the_kubernetes_sample_admits_pods_and_users_to_their_paths() {
         (&visitor, bring(orders, &token("shop", "default")), (403, "not_allowed")),
         (&visitor, bring(orders, &token("default", "cart")), (403, "not_allowed")),
         (&visitor, bring(orders, &for_api_server), (401, "invalid_token")),
-        (&visitor, bring("/page", &token("shop", "cart")), (403, "not_allowed")),
+        (&visitor, bring("/page", &token("shop", "cart")), (403, "other_provider")),
         (&alice, Outgoing::fetch(orders), (401, "token_required")),
         (&visitor, Outgoing::fetch("/page"), (401, "sign_in_required")),
     ] {

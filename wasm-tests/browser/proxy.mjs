@@ -1,4 +1,4 @@
-// An HTTP proxy beside a browser whose driver neither tells of redirects nor sets a network off. It ends TLS for the hosts below
+// An HTTP proxy for a browser driver that neither reports redirects nor switches the network off. It ends TLS for the hosts below
 // localhost, as a load balancer does, and sends plain HTTP to their port on this machine.
 import http from 'node:http';
 import https from 'node:https';

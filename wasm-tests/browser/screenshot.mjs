@@ -42,7 +42,7 @@ function contrasts() {
   });
 }
 
-// What a person can click or fill in: [{text, width, height}].
+// The elements that a user can click or fill in: [{text, width, height}].
 function controls() {
   const shown = [...document.querySelectorAll('a, button, input')].filter((element) => element.getClientRects().length);
   return shown.map((element) => {
@@ -60,7 +60,7 @@ function images() {
   });
 }
 
-// What the Tab key reaches first, and whether one can see that: {tag, text, outline}.
+// The element that the Tab key reaches first, and whether its focus is visible: {tag, text, outline}.
 async function focus(page, shown) {
   await page.keyboard.press('Tab');
   return shown.evaluate(() => {
@@ -70,7 +70,7 @@ async function focus(page, shown) {
   });
 }
 
-// What axe-core finds, its best practices among it: [{rule, impact, nodes: [html]}].
+// The violations that axe-core finds, including those of best practices: [{rule, impact, nodes: [html]}].
 async function violations(shown) {
   await shown.evaluate(AXE);
   const { violations } = await shown.evaluate(() => axe.run(document, { resultTypes: ['violations'] }));

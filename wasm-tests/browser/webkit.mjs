@@ -87,7 +87,7 @@ async function driver(screen, options) {
   return { send, end: program.end };
 }
 
-// What a policy has stopped, as the console of another browser says it.
+// A report of a Content-Security-Policy, in the words of another browser's console.
 const complaint = ({ 'document-uri': url, 'blocked-uri': blocked, 'violated-directive': directive }) =>
   ({ type: () => 'error', text: () => `Content-Security-Policy: ${directive} stops ${blocked} at ${url}`, location: () => ({ url: '' }) });
 
@@ -210,7 +210,7 @@ class Context extends EventEmitter {
 const response = ({ method, status, url }) =>
   ({ status: () => status, url: () => url, request: () => ({ method: () => method, isNavigationRequest: () => true }) });
 
-// What Playwright has for a page; with a `frame`, for the first frame in it.
+// The interface of Playwright's page; with a `frame`, for the first frame in it.
 class Page {
   constructor(context, handle, frame = null) {
     Object.assign(this, { context, handle, frame });

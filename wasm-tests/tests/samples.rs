@@ -24,7 +24,7 @@ fn accepts(file: &str, text: &str, module_in_file: &str) -> (bool, String) {
     let module = tools::module();
     let here = text.replace(module_in_file, module.to_str().expect("a path in UTF-8"));
     assert_ne!(here, text, "{file} does not name {module_in_file}");
-    // What lies beside it where it is used, and what is in every pod.
+    // The files beside the sample in use, and those in every pod.
     let beside = |file: &str| tools::root().join("envoy").join(file).to_str().expect("a path in UTF-8").to_owned();
     let here = here
         .replace("/etc/envoy/client-secret.yaml", &beside("client-secret.yaml"))
@@ -147,7 +147,7 @@ fn fields(document: &str) -> Vec<(&str, String)> {
     fields
 }
 
-/// The filter of this name with this configuration, whose missing fields are those of `minimal.yaml`.
+/// The filter with this name and configuration. Fields that the configuration lacks come from `minimal.yaml`.
 fn filter(minimal: &str, name: &str, document: &str) -> String {
     let (before, rest) = minimal.split_once(BODY.0).expect("the filter's configuration");
     let (body, after) = rest.split_once(BODY.1).expect("its end");
@@ -233,7 +233,7 @@ fn the_filter_and_envoy_accept_the_yaml_of_the_pages() {
     for page in pages() {
         let blocks = blocks(&text(&page));
         assert!(!blocks.is_empty(), "{page} shows no YAML; is it among those without?");
-        // What a reader puts in.
+        // The values that a reader fills in.
         let blocks = blocks.into_iter().map(|block| block.replace("3f1c…", &"3f1c".repeat(16)));
         shown.extend(blocks.enumerate().map(|(at, block)| (format!("{page}, block {}", at + 1), block)));
     }
@@ -277,7 +277,7 @@ fn the_filter_accepts_the_control_plane_samples() {
 /// Each program has its own idea of what a scalar of YAML is.
 #[test]
 fn vestibule_check_reports_the_same_faults_as_the_filter_in_envoy() {
-    // What `check` says after the filter's own words.
+    // The advice that `check` adds to the filter's message.
     const ADVICE: [&str; 2] = ["; put it in quotes", "; in milliseconds, without a unit or quotes"];
     let settings = [
         "client_id: my-client",

@@ -122,7 +122,7 @@ fn the_areas_sample_admits_the_users_of_each_rule() {
     site.assert_sign_in_refused(DAVE, "/staff", OTHERS);
 }
 
-/// Staff and partners, whose carol is in the group that the file asks for and dave is not.
+/// The providers of staff and of partners. Of the partners, carol is in the group that the file requires, and dave is not.
 fn two_providers() -> (InUse, Provider) {
     let mut partners = None;
     let site = InUse::start("providers.yaml", "https://login.example.com", "/docs/x", |plan, sample| {
@@ -268,7 +268,7 @@ fn the_spa_sample_keeps_fragments_and_forms() {
     let (user, password) = ALICE;
     let form = "<form method=post action=/save><input name=note value='a b'><button>Save</button></form>";
     let form: String = url::form_urlencoded::byte_serialize(form.as_bytes()).collect();
-    // What the comment at the top of the file has a script do.
+    // The script that the comment at the top of the file describes.
     let back: String = url::form_urlencoded::byte_serialize(site.url("/app?a=b#/item/8").as_bytes()).collect();
     let steps = walk(
         &site.url("/"),
@@ -337,7 +337,7 @@ fn the_provisioning_sample_creates_and_refuses_users() {
     assert_eq!(directory.users(), ["alice"]);
 }
 
-/// The provider knows no token exchange, so a rule that asks for one lets nobody pass.
+/// The provider supports no token exchange, so a rule that requires one refuses every request.
 #[test]
 fn the_upstream_tokens_sample_forwards_the_tokens_of_its_rules() {
     let issuer = "https://keycloak.example.com/realms/acme";

@@ -37,7 +37,7 @@ const ANSWERS: [Kind; 21] = [
     ("object", ["navigate", "object"], "failed"),
 ];
 
-/// What is otherwise in the other browsers. WebKit has no `prefetch`.
+/// The rows that differ in other browsers. WebKit has no `prefetch`.
 #[rustfmt::skip]
 const OTHERWISE: [(Browser, Kind); 7] = [
     (Browser::Firefox, ("WebSocket", ["websocket", "empty"], "closed 1006")),
@@ -64,7 +64,7 @@ fn each_kind_of_browser_request_gets_its_kind_of_response() {
     let requests = site.app.seen();
     for (kind, fetched, expected) in answers_of(Browser::chosen()) {
         assert_eq!(answer[kind].as_str(), Some(expected), "{kind}: {seen:#}");
-        // What the browser said about it, from a public path.
+        // The headers that the browser sent for it, from a public path.
         let target = format!("/public/kind?{}", encoded(kind));
         let request = requests.iter().find(|request| request.target == target);
         let of = |name: &str| request.and_then(|request| request.headers.text(name)).unwrap_or_default();
@@ -105,7 +105,7 @@ fn a_service_worker_passes_page_loads_and_fetches_on() {
         (answers("fetch(event.request)"), true),
         (answers("fetch(new Request(event.request, {headers: [...event.request.headers, ['x-a', 'b']]}))"), true),
         (PRELOAD.to_owned(), true),
-        // From the URL alone nobody can tell that it is a page load: the worker has to look at the answer.
+        // The URL does not show that this is a page load: the worker must look at the response.
         (answers("fetch(event.request.url)"), false),
         (answers("fetch(new Request(event.request, {headers: {'x-a': 'b'}}))"), false),
     ] {

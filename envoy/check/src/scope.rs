@@ -1,4 +1,4 @@
-//! What a resource of Istio or Envoy Gateway applies to: workloads by their namespace and labels, or Gateways and routes by
+//! The scope of a resource of Istio or Envoy Gateway: workloads by their namespace and labels, or Gateways and routes by
 //! their names.
 
 use std::fmt;
@@ -19,7 +19,7 @@ const LABELS: [&[&str]; 5] = [
     &["spec", "workload_selector", "match_labels"],
 ];
 
-/// What a resource applies to.
+/// The workloads, Gateways and routes that a resource applies to.
 pub(crate) struct Scope<'a> {
     namespace: Option<Part<'a>>,
     /// None where it applies to all workloads of the namespace.
@@ -38,7 +38,7 @@ struct Part<'a> {
     at: Position,
 }
 
-/// To what else than the filter a resource applies, and to what the filter does.
+/// The scope of a resource and that of the filter, where they differ.
 pub(crate) struct Difference {
     /// Where the resource says so.
     pub(crate) at: Position,

@@ -1,4 +1,4 @@
-//! Which known name a misspelt one was meant to be.
+//! The nearest known name to a misspelt one.
 
 /// The known name that was meant, where one is near.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -6,7 +6,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     distances.filter(|(distance, known)| distance.saturating_mul(3) <= known.len().max(3)).min().map(|(_, known)| known)
 }
 
-/// What follows the report of an unknown name: the name that was meant, or else those that are known.
+/// The end of a message on an unknown name: the nearest known name, or else the known names.
 pub(crate) fn hint(name: &str, known: &[&str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("; did you mean `{near}`?"),

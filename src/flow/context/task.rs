@@ -1,4 +1,4 @@
-//! What work that may wait can do: decide with the state, call, wait.
+//! The operations of work that may wait: decide with the state, call, wait.
 
 use std::{
     future::{Future, poll_fn},

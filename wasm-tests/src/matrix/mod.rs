@@ -135,11 +135,11 @@ pub struct Outcome {
     pub at: String,
     /// The page.
     pub page: Response,
-    /// What Envoy has logged since the configuration changed.
+    /// The lines of Envoy's log since the change of the configuration.
     pub log: String,
 }
 
-/// A provider of the matrix, and Envoy before the app, whose configuration gets one mistake after the other.
+/// A provider of the matrix, with Envoy before the app. The filter's configuration gets one mistake after the other.
 pub struct Mistakes(TestBed);
 
 impl Mistakes {
@@ -165,7 +165,7 @@ impl Mistakes {
         Outcome { at, page, log: bed.envoy.log().split_off(log) }
     }
 
-    /// What Envoy logs of a mistake in this row's element of `providers`, which it refuses; the worker goes on as it was.
+    /// Makes a mistake in this row's element of `providers`, which Envoy refuses, and returns the log. The worker keeps its configuration.
     ///
     /// # Panics
     /// If it does not.

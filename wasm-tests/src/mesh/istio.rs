@@ -63,7 +63,7 @@ fn provider(resources: &mut Resources, parties: &Parties) {
     resources.put("tls: {mode: SIMPLE}", &format!("tls: {{mode: SIMPLE, caCertificates: {}}}", Sample::certificate()));
 }
 
-/// What the page on Istio says of an ingress gateway, a Gateway with the app behind it, and the app's address.
+/// The changes for an ingress gateway from the page on Istio, a Gateway with the app behind it, and the app's address.
 pub(super) fn gateway_resources(resources: &mut Resources, parties: &Parties) {
     provider(resources, parties);
     resources.put("matchLabels: {app: web}", "matchLabels: {istio: ingressgateway}");
@@ -103,7 +103,7 @@ pub(super) fn gateway_resources(resources: &mut Resources, parties: &Parties) {
     );
 }
 
-/// What Kubernetes has and a folder of files has not: the pod, its service, the listener in place of iptables.
+/// The resources that exist only in Kubernetes: the pod, its service, the listener in place of iptables.
 pub(super) fn resources(resources: &mut Resources, parties: &Parties) {
     provider(resources, parties);
     let labels = Proxy::Sidecar.labels();

@@ -12,7 +12,7 @@ use crate::plan::LIFETIME;
 
 /// So close to its end a session is used no more: it may end on the way.
 const MARGIN: Duration = Duration::from_secs(15);
-/// So long after its end nobody may take a session for a live one.
+/// The time after the end of a session from which every worker must refuse it.
 const SURELY: Duration = Duration::from_secs(3);
 /// Old cookies that are kept.
 const MAX_OVER: usize = 100;
@@ -113,7 +113,7 @@ impl Users {
         lock(&self.live).len()
     }
 
-    /// A copy of a user whose session is over.
+    /// A copy of a user after the end of the session.
     pub fn over(&self, rng: &mut Rng) -> Option<User> {
         let over = lock(&self.over);
         let at = rng.usize(0..over.len().max(1));

@@ -62,8 +62,7 @@ pub(in crate::flow) fn page(
     headers.push(("content-type", "text/html; charset=utf-8".to_owned()));
     headers.push(("content-language", language.tag().to_owned()));
     headers.push(("content-security-policy", page.content_security_policy(look)));
-    headers.extend(cookies.into_iter().map(|cookie| ("set-cookie", cookie)));
-    LocalReply { status, code, headers, body: page.html(look, language).into_bytes() }
+    with_cookies(LocalReply { status, code, headers, body: page.html(look, language).into_bytes() }, cookies)
 }
 
 /// A JSON document for a program.
